@@ -1,0 +1,120 @@
+"""Forward time of attention and of its projections against length, beside Keras' own layer.
+
+    python benchmarks/attention.py [--record]
+
+Prints a table: median milliseconds of the attention alone (scores, softmax, weighted mean), of the
+four projections alone, of our MultiHeadAttention and of keras.layers.MultiHeadAttention, all in one
+run, interleaved. `--record` writes benchmarks/results/attention_cost.json, which lesson 02 shows.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+LENGTHS = (128, 256, 512, 1024, 2048, 4096)
+D_MODEL, NUM_HEADS, REPEATS, SEED = 256, 4, 9, 0
+RESULT = Path(__file__).parent / "results" / "attention_cost.json"
+
+
+def timers(length):
+    """Functions without arguments, each doing one forward pass for one sentence of `length`."""
+    import keras
+    from keras import ops
+
+    from course.attention import MultiHeadAttention, scaled_dot_product_attention
+
+    x = keras.random.normal((1, length, D_MODEL), seed=SEED)
+    heads = keras.random.normal((1, NUM_HEADS, length, D_MODEL // NUM_HEADS), seed=SEED)
+    kernels = [keras.random.normal((D_MODEL, D_MODEL), seed=i) for i in range(4)]
+    ours = MultiHeadAttention(NUM_HEADS, D_MODEL)
+    theirs = keras.layers.MultiHeadAttention(NUM_HEADS, D_MODEL // NUM_HEADS)
+
+    def wait(*tensors):
+        return [ops.convert_to_numpy(tensor[..., :1, :1]) for tensor in tensors]
+
+    return {
+        "attention": lambda: wait(scaled_dot_product_attention(heads, heads, heads)),
+        "projections": lambda: wait(*(ops.matmul(x, kernel) for kernel in kernels)),
+        "ours": lambda: wait(ours(x)),
+        "keras": lambda: wait(theirs(x, x)),
+    }
+
+
+def measure(length):
+    """Median milliseconds of each timer, their repeats interleaved."""
+    calls = timers(length)
+    times = {name: [] for name in calls}
+    for repeat in range(REPEATS + 2):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if repeat >= 2:  # the first calls compile and warm up
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def cpu_name():
+    """The processor as the system names it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    arguments = parser.parse_args()
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from course import runtime
+
+    runtime.start()
+    table = Table(title=f"milliseconds, d_model {D_MODEL}, {NUM_HEADS} heads, batch 1, float32")
+    for column in ("length", "attention", "projections", "ours", "keras", "keras / ours"):
+        table.add_column(column, justify="right")
+    rows = []
+    for length in LENGTHS:
+        row = measure(length)
+        rows.append(row)
+        cells = [f"{row[n]:.2f}" for n in ("attention", "projections", "ours", "keras")]
+        table.add_row(f"{length:,}", *cells, f"{row['keras'] / row['ours']:.2f}")
+        print(f"{length} done", file=sys.stderr)
+    Console(width=90).print(table)
+
+    exponent = {
+        name: float(np.polyfit(np.log(LENGTHS[2:]), np.log([r[name] for r in rows[2:]]), 1)[0])
+        for name in ("attention", "projections")
+    }
+    for name, value in exponent.items():
+        print(f"{name}: time grows as length ** {value:.2f} from length {LENGTHS[2]} on")
+    if arguments.record:
+        versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
+        RESULT.parent.mkdir(exist_ok=True)
+        result = {
+            "command": "python benchmarks/attention.py --record",
+            "hardware": f"{runtime.cores()} cores of {cpu_name()}; "
+            f"{os.environ['KERAS_BACKEND']} backend; {versions}",
+            "seed": SEED,
+            "d_model": D_MODEL,
+            "num_heads": NUM_HEADS,
+            "lengths": list(LENGTHS),
+            "exponent": exponent,
+        } | {f"{name}_ms": [round(row[name], 3) for row in rows] for name in rows[0]}
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(f"written to benchmarks/results/{RESULT.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+"""Grades one submission: its cells run in a process of their own, the judging happens here.
+
+This process holds the exercises, the inputs, the judges and the secret seed, and runs no student's
+code. What crosses the pipe are cells, plans and plain results.
+"""
+
+from dataclasses import dataclass, field
+
+from course.exercises.examining import Report, examine
+from course.grading import matching, sandbox
+from course.grading.outcomes import UNREADABLE, cell_error, guarded, received
+from course.grading.sandbox import Lost, Output
+from course.runner import SECONDS, Failure, Outcome
+
+EXCERPT = 2000  # characters of a cell's output that are kept for its feedback
+
+
+class _Fault(Exception):
+    """An exercise's own fault, not the student's."""
+
+
+class CellFailure(Failure):
+    """The error of the cell that should have defined the name, from before any input was drawn."""
+
+
+@dataclass
+class Graded:
+    """What came of one exercise of a submission.
+
+    Attributes:
+        exercise: the `Exercise`.
+        found: how its cell was found, a `matching.Found`.
+        report: the examiner's `Report`; None if it could not be graded.
+        fault: why it could not be graded.
+        met: for each probe, what stopped it: a `runner.Failure` or None.
+        error: the error of its cell, as the child describes it, or None.
+        output: the end of what its cell printed.
+        seconds: wall time of its probes.
+    """
+
+    exercise: object
+    found: object
+    report: Report | None = None
+    fault: str | None = None
+    met: list = field(default_factory=list)
+    error: dict | None = None
+    output: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Session:
+    """One submission at work: the process, what happened to each cell, the time used.
+
+    Use it as a context manager; at its end no process of the submission is left.
+
+    Attributes:
+        document: the `notebooks.Document`.
+        found: {exercise id: `matching.Found`}.
+        names: {exercise id: the name that it defines}.
+        refused: modules that the submission may not import.
+        limits: its `sandbox.Limits`.
+        cancel: an event that stops all waiting, or None.
+    """
+
+    document: object
+    found: dict
+    names: dict
+    refused: list
+    limits: sandbox.Limits
+    cancel: object = None
+    child: object = None
+    starts: int = 0
+    used: float = 0.0
+    flags: list = field(default_factory=list)
+    notes: list = field(default_factory=list)  # for the instructor only
+    errors: dict = field(default_factory=dict)
+    outputs: dict = field(default_factory=dict)
+    instead: dict = field(default_factory=dict)  # what runs in place of a cell that was fatal
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._let_go()
+
+    def _let_go(self):
+        if self.child is not None:
+            self.used += self.child.used
+            self.child.close()
+            self.child = None
+
+    @property
+    def left(self):
+        """Seconds left of the submission's time."""
+        return self.limits.wall - self.used - (self.child.used if self.child else 0.0)
+
+    def flag(self, text):
+        """Notes something that student and instructor may know."""
+        if text not in self.flags:
+            self.flags.append(text)
+
+    def note(self, text):
+        """Notes something for the instructor; hidden inputs may speak from it."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def prepare(self):
+        """Makes sure that there is a process in which the cells have run.
+
+        Raises:
+            Lost: if the submission has used up its processes.
+            NotStarted: if this machine starts none.
+        """
+        while self.child is None:
+            if self.starts > self.limits.restarts:
+                raise Lost("used up", f"{self.starts} processes of it have ended")
+            self.starts += 1
+            self.child = sandbox.start_child(self.refused, self.limits, self.cancel)
+            for cell in self.document.cells:
+                if not self._run(cell):
+                    break
+
+    def _run(self, cell):
+        """Runs one cell; False if that ended the process."""
+        index = cell.index
+        source = self.instead.get(index, cell.source)
+        names = [n for e, n in self.names.items() if self.found[e].index == index]
+        seconds = min(self.limits.cell, self.left - (0 if names else self.limits.reserve))
+        if source is None or seconds < 0.5:
+            if source is not None:
+                self.flag(f"{cell.label} was not run, its time was used up by others")
+            return True
+        request = {"do": "cell", "index": index, "source": source, "names": names}
+        self.child.output = output = Output(self.limits.output)
+        try:
+            answer = self.child.ask(request, seconds, interrupt=True)
+        except Lost as lost:
+            self._lost_in(cell, lost, names, seconds)
+            return False
+        finally:
+            # A second process may have learnt of inputs from the first: only that one is quoted.
+            self.outputs.setdefault(index, _excerpt(output))
+            if output.total > output.limit:
+                size, kept = output.total / 1e6, output.limit / 1e6
+                self.flag(f"{cell.label} printed {size:.0f} MB, {kept:.0f} MB kept")
+        if index in self.instead:
+            return True
+        error = answer.get("error")
+        if answer["interrupted"]:
+            self.flag(f"{cell.label} was stopped after {seconds:.0f} s")
+            error = _too_slow(seconds, error)
+        if error is not None:
+            self.errors[index] = cell_error(error)
+        return True
+
+    def _lost_in(self, cell, lost, names, seconds):
+        """Notes a cell that took the process with it, and what to run in its place."""
+        self._let_go()
+        if lost.why == "time":
+            self.flag(f"{cell.label} was stopped after {seconds:.0f} s, and the process with it")
+            error = _too_slow(seconds, None)
+        else:
+            self.flag(f"{cell.label} ended the process ({lost.detail or lost.why})")
+            error = {"message": "This cell ended the whole process."}
+        self.errors[cell.index] = cell_error(error)
+        fatal_again = cell.index in self.instead
+        only = matching.definitions_only(cell.source) if names and not fatal_again else None
+        self.instead[cell.index] = only
+
+    def executor(self, exercise):
+        """The `execute` that the examiner calls for this exercise."""
+        found, broken = self.found[exercise.id], []
+
+        def execute(plan):
+            if found.status == "missing":
+                message = f"no cell of the file defines {exercise.defines}"
+                return Outcome(failure=Failure("missing", message=message))
+            if broken:  # it took a process with it: its other probes would do so too
+                return Outcome(failure=broken[0])
+            try:
+                return self._plan(exercise, found, plan)
+            except Lost as lost:
+                self._let_go()
+                self.note(
+                    str(lost)
+                    if lost.why == "used up"
+                    else f"{exercise.id} took its process with it ({lost})"
+                )
+                broken.append(_lost_failure(lost))
+                return Outcome(failure=broken[0])
+
+        return execute
+
+    def _plan(self, exercise, found, plan):
+        if self.left <= 0:
+            self.flag(f"its {self.limits.wall:g} s are used up")
+            return Outcome(failure=Failure("time", message=f"{self.limits.wall:g}"))
+        self.prepare()
+        self.child.output = Output(0)  # what is printed now could show hidden inputs
+        asked = plan.get("seconds", SECONDS.get(self.child.backend, 10.0))
+        seconds = max(0.5, min(float(asked), self.left))
+        request = {
+            "do": "plan",
+            "name": exercise.defines,
+            "index": found.index,
+            "plan": plan | {"seconds": seconds},
+        }
+        answer = self.child.ask(request, seconds + 2 * self.limits.grace)
+        if "plan_error" in answer:
+            raise _Fault(f"its plan cannot be carried out: {answer['plan_error']}"[:300])
+        outcome = received(answer.get("outcome"), plan)
+        error = self.errors.get(found.index)
+        if outcome.failure and outcome.failure.kind == "missing" and error:
+            # The name is not there because its cell stopped: that is what to tell.
+            return Outcome(failure=CellFailure(*_cell_failure(error)))
+        return outcome
+
+    def grade(self, exercise, seed):
+        """Puts one exercise's probes; a `Graded`, and never an exception of the student's."""
+        found, before = self.found[exercise.id], self.used + (self.child.used if self.child else 0)
+        graded = Graded(exercise, found)
+        try:
+            execute = self.executor(exercise)
+
+            def noted(plan):
+                outcome = execute(plan)
+                graded.met.append(outcome.failure)
+                return outcome
+
+            graded.report = examine(guarded(exercise, self.note), noted, seed, found.source)
+        except (sandbox.Cancelled, sandbox.NotStarted):
+            raise
+        except Exception as error:  # inputs, plan or examiner: ours
+            graded.fault = f"{type(error).__name__}: {error}"[:300]
+            self.flag(f"{exercise.id} could not be graded, the fault is the check's own")
+        graded.error = self.errors.get(found.index)
+        graded.output = self.outputs.get(found.index, "")
+        graded.seconds = self.used + (self.child.used if self.child else 0) - before
+        return graded
+
+
+def grade_document(document, exercises, seed, *, refused=(), limits=None, cancel=None):
+    """Grades the cells of one submission.
+
+    Args:
+        document: a `notebooks.Document`.
+        exercises: the exercises to grade, in order.
+        seed: the seed of their inputs.
+        refused: modules that the submission may not import.
+        limits: `sandbox.Limits`; the defaults if None.
+        cancel: an event that stops the work.
+
+    Returns:
+        (list of `Graded`, flags, notes for the instructor only, seconds used)
+
+    Raises:
+        sandbox.NotStarted: if this machine starts no process.
+    """
+    found = matching.match(document, exercises)
+    names = {exercise.id: exercise.defines for exercise in exercises}
+    limits = limits or sandbox.Limits()
+    with Session(document, found, names, list(refused), limits, cancel) as session:
+        if any(each.status != "missing" for each in found.values()):
+            try:
+                session.prepare()  # so that the cells' time is not the first exercise's
+            except Lost as lost:
+                session.flag(str(lost))
+        graded = [session.grade(exercise, seed) for exercise in exercises]
+        used = round(limits.wall - session.left, 3)
+        return graded, session.flags, session.notes, used
+
+
+def _too_slow(seconds, error):
+    return cell_error(error) | {"type": "time", "message": f"{seconds:.0f}"}
+
+
+def _cell_failure(error):
+    """The fields of the failure that stands for a cell's error."""
+    kind = "time" if error["type"] == "time" else "exception"
+    return kind, error["type"], error["message"], error["line"], error["source"]
+
+
+def _lost_failure(lost):
+    if lost.why == "time":
+        return Failure("time", message=lost.detail)
+    if lost.why == "malformed":
+        return UNREADABLE
+    if lost.why == "used up":
+        return Failure("exception", message="The notebook ends its process again and again.")
+    return Failure("exception", message="It ended the whole process.")
+
+
+def _excerpt(output):
+    """The start and end of what a cell printed, as text."""
+    text = bytes(output.kept).decode("utf-8", "replace").strip()
+    if len(text) > EXCERPT:
+        text = f"{text[: EXCERPT // 2]}\n…\n{text[-EXCERPT // 2 :]}"
+    return text

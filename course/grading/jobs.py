@@ -1,0 +1,233 @@
+"""`course grade`: a folder of submissions in, records, grades.csv and feedback pages out.
+
+A submission is a unit of its own: read, graded, written as one record. A killed run loses only what
+was not written; run again, it grades what is missing or has changed, and nothing twice.
+"""
+
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from course import __version__, runtime
+from course import exercises as bank
+from course.grading import assignment as assignments
+from course.grading import checking, feedback, records, sandbox
+from course.grading.choosing import plan_work
+from course.grading.grader import grade_document
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Attributes:
+        out: the folder of results.
+        grades: path of grades.csv.
+        students: [(student, [records])].
+        graded: how many submissions were graded in this run.
+        kept: how many records of an earlier run still held.
+        ungraded: [(student, reason)] of what could not be graded.
+    """
+
+    out: Path
+    grades: Path
+    students: list
+    graded: int
+    kept: int
+    ungraded: list = field(default_factory=list)
+
+    def __str__(self):
+        lines = [
+            f"{len(self.students)} students: {self.graded} submissions graded now, "
+            f"{self.kept} kept from an earlier run",
+            *(f"ungraded: {student}: {reason}" for student, reason in self.ungraded),
+            f"grades    {self.grades}",
+            f"feedback  {self.out / 'feedback'}",
+            f"records   {self.out / 'records'} (they hold the seed: keep them to yourself)",
+        ]
+        return "\n".join(lines)
+
+
+def grade(
+    submissions,
+    out,
+    *,
+    lesson=None,
+    seed=None,
+    jobs=None,
+    progress=None,
+    assignment=None,
+    limits=None,
+):
+    """Grades every submission in a folder.
+
+    Args:
+        submissions: a folder of students' folders, a folder of notebooks, or one notebook.
+        out: the folder of results; it is made.
+        lesson: grade this lesson only; found from each notebook if None.
+        seed: the seed of the checks' inputs; by default a secret one, kept in OUT/seed.txt.
+        jobs: how many submissions at a time; the number of cores if None.
+        progress: called as `progress(done, total, record)`, first with (0, total, None).
+        assignment: path of an assignment.toml; by default that in `submissions`, if it is there.
+        limits: `sandbox.Limits`; by default from each lesson.
+
+    Returns:
+        A `Summary`.
+
+    Raises:
+        GradingError: if there is nothing to grade or an argument cannot be followed.
+    """
+    out = Path(out)
+    asked = _asked(submissions, assignment)
+    lesson = checking.lesson_for(Path(), None, lesson) if lesson else asked.lesson
+    work = plan_work(submissions, lesson, skip={asked.extra_folder})
+    out.mkdir(parents=True, exist_ok=True)
+    seed = records.seed_for(out, seed)
+    for part in (out, out / "records", out / "feedback"):
+        records.clear_halves(part)
+    sandbox.sweep()
+    finished = _run(work, out, asked, seed, jobs or runtime.cores(), progress, limits)
+    students = {}
+    for each, record in finished:
+        students.setdefault(each.student, []).append(record)
+    for student, its_records in students.items():
+        its_records.sort(key=lambda record: record["lesson"] or "")
+        name = its_records[0]["name"]
+        page = feedback.page(student, its_records)
+        records.write_atomically(out / "feedback" / f"{name}.html", page, mode=0o644)
+    results = sorted(students.items())
+    lessons = {record["lesson"] for _, each in results for record in each if record["lesson"]}
+    columns = [e.id for name in bank.lessons() if name in lessons for e in asked.exercises(name)]
+    everything = [record for _, each in results for record in each]
+    return Summary(
+        out,
+        records.write_grades(out, results, columns),
+        results,
+        graded=sum(not record["kept"] for record in everything),
+        kept=sum(record["kept"] for record in everything),
+        ungraded=[(r["student"], r["reason"]) for r in everything if r["state"] != "graded"],
+    )
+
+
+def _asked(submissions, given):
+    if given is not None:
+        return assignments.load(given)
+    beside = Path(submissions) / assignments.FILE
+    return assignments.load(beside) if beside.is_file() else assignments.Assignment()
+
+
+def _run(work, out, asked, seed, jobs, progress, limits):
+    """[(work, record)], graded `jobs` at a time; an interrupt ends all processes first."""
+    cancel, finished = threading.Event(), []
+    if progress:
+        progress(0, len(work), None)
+    with ThreadPoolExecutor(max(1, jobs), thread_name_prefix="course-grade") as pool:
+        try:
+            waiting = {
+                pool.submit(_one, each, out, asked, seed, limits, cancel): each for each in work
+            }
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    record = future.result()
+                    finished.append((waiting.pop(future), record))
+                    if progress:
+                        progress(len(finished), len(work), record)
+        except BaseException:
+            cancel.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    order = {id(each): i for i, each in enumerate(work)}
+    return sorted(finished, key=lambda pair: order[id(pair[0])])
+
+
+def _one(work, out, asked, seed, limits, cancel):
+    """Grades one submission, or takes the record of an earlier run that still holds."""
+    path = out / "records" / work.record_name
+    identity = {
+        "content": work.content,
+        "fingerprint": asked.fingerprint(work.lesson) if work.lesson else "",
+        "seed": seed,
+        "reason": work.reason,
+    }
+    before = records.load(path)
+    # A record that says "our fault" is tried again.
+    if before and before["identity"] == identity and not before["again"]:
+        record = before | _circumstances(work, asked) | {"kept": True}
+    else:
+        record = _graded(work, asked, seed, limits, cancel) | {"identity": identity, "kept": False}
+    if record | {"kept": False} != before:
+        records.save(path, record | {"kept": False})
+    return record
+
+
+def _circumstances(work, asked):
+    """What may change without the file's content: its date, the files beside it, the deadline."""
+    modified = None
+    if work.path:
+        modified = datetime.fromtimestamp(work.path.stat().st_mtime, UTC)
+    late = bool(modified and asked.deadline and modified > asked.deadline)
+    return {
+        "files": [work.shown(path) for path in work.files],
+        "modified": modified.isoformat(timespec="seconds") if modified else None,
+        "late": late,
+    }
+
+
+def _graded(work, asked, seed, limits, cancel):
+    """A record of one submission, graded now."""
+    record = {
+        "format": records.FORMAT,
+        "student": work.student,
+        "name": work.name,
+        "lesson": work.lesson,
+        "title": bank.about(work.lesson).title if work.lesson else None,
+        "state": "ungraded",
+        "again": False,
+        "reason": work.reason,
+        "flags": [*work.notes, *(work.document.flags if work.document else ())],
+        "notes": [],
+        "exercises": [],
+        "points": None,
+        "max_points": 0.0,
+        "versions": {"course": __version__, **runtime.versions()},
+        "sandbox": sandbox.LEVEL,
+        "seed": seed,
+        "seconds": 0.0,
+        "graded": datetime.now(UTC).isoformat(timespec="seconds"),
+        **_circumstances(work, asked),
+    }
+    exercises = asked.exercises(work.lesson) if work.lesson else []
+    record["max_points"] = float(sum(exercise.points for exercise in exercises))
+    if work.reason:
+        return record
+    limits = limits or limits_for(work.lesson)
+    record["limits"] = asdict(limits)
+    refused = assignments.refused(work.lesson)
+    try:
+        graded, flags, notes, seconds = grade_document(
+            work.document, exercises, seed, refused=refused, limits=limits, cancel=cancel
+        )
+    except sandbox.NotStarted as error:
+        return record | {"again": True, "reason": f"our fault: {error}"[:600]}
+    if all(each.found.status == "missing" for each in graded):
+        return record | {"reason": f"no exercise of lesson {work.lesson} was found in it"}
+    parts = [records.of_exercise(each, work.document) for each in graded]
+    whole = all(part["points"] is not None for part in parts)
+    return record | {
+        "state": "graded",
+        "again": not whole,
+        "flags": [*record["flags"], *flags],
+        "notes": notes,
+        "exercises": parts,
+        "points": sum(part["points"] for part in parts) if whole else None,
+        "seconds": seconds,
+    }
+
+
+def limits_for(lesson):
+    """The limits of a lesson: three times what its solution takes, where that is long."""
+    seconds = float(bank.about(lesson).seconds)
+    return sandbox.Limits(wall=max(60.0, 3 * seconds), cell=max(20.0, seconds))

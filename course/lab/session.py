@@ -1,0 +1,61 @@
+"""setup: the first cell of every notebook."""
+
+import os
+from pathlib import Path
+
+from course import exercises, runtime
+from course.lab.display import Shown, escape, table
+
+_current = None
+
+
+def current_lesson():
+    """The lesson that `setup` was called for, or None."""
+    return _current
+
+
+def setup(lesson, save_to_drive=False):
+    """Gets a notebook ready: picks the backend, imports Keras quietly, says what it found.
+
+    Args:
+        lesson: the lesson's name.
+        save_to_drive: on Colab, keeps progress and runs in your Google Drive, so that they
+            outlive the session. Colab asks for your permission.
+    """
+    global _current
+    about = exercises.about(lesson)
+    _current = lesson
+    if save_to_drive:
+        _use_drive()
+    runtime.start()
+    runtime.seed_everything(int(os.environ.get("COURSE_SEED", 0)))
+    memory = runtime.memory_gb()
+    device = f"{runtime.accelerator().upper()}, {runtime.cores()} CPU cores"
+    rows = [
+        ("lesson", f"{about.number} {about.title}, about {about.minutes} minutes"),
+        ("device", device + (f", {memory:.0f} GB memory" if memory else "")),
+        ("backend", os.environ.get("KERAS_BACKEND") or runtime.choose_backend()),
+        ("versions", ", ".join(f"{n} {v}" for n, v in runtime.versions().items())),
+        ("to run all", f"about {about.seconds} s on 2 CPU cores"),
+        ("progress in", str(runtime.home())),
+    ]
+    if runtime.on_colab() and not save_to_drive:
+        rows.append(
+            ("keep it", f'setup("{lesson}", save_to_drive=True) keeps progress in your Drive')
+        )
+    text = "\n".join(f"{name:12}{value}" for name, value in rows)
+    html = table(("", ""), rows, caption=f"Ready: {about.title}")
+    Shown(text, html + f"<p>{escape('Run the cells from top to bottom.')}</p>").show()
+
+
+def _use_drive():
+    """Mounts Google Drive and puts COURSE_HOME there."""
+    try:
+        from google.colab import drive
+    except ImportError:
+        print("save_to_drive works on Colab. Here progress is kept on this machine already.")
+        return
+    drive.mount("/content/drive")
+    home = Path("/content/drive/MyDrive") / runtime.DISTRIBUTION
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["COURSE_HOME"] = str(home)

@@ -1,0 +1,506 @@
+"""Carries out plans beside a student's code: the only part of a check that meets it.
+
+A plan is data, a dict that could have come through a pipe:
+
+    {"steps": [step, ...], "return": [names], "forbid": [dotted names],
+     "seconds": limit, "keras": whether Keras is needed (default true)}
+
+Its vocabulary is closed. A step is a dict with "do", and "save", the name its result is kept under:
+
+    call        "on" (default "answer"), "method", "args", "kwargs"
+    repeat      the same, "times" times; the result is the list of results
+    weights     set "values", {attribute path: array}, on the layer "on"
+    read        the attribute path "name" of "on"
+    fit         compile and train the model "on": "x", "y", "steps", "optimizer", "loss"
+    gradients   of the sum of "on"(*args), with respect to the float arguments
+    round_trip  get_config and from_config of "on", called on "args", weights copied
+
+A value is JSON, a NumPy array, or one of these markers:
+
+    {"$": "tensor", "value": array, "dtype": name}    a tensor of the backend
+    {"$": "ref", "name": name}                        an earlier step's result; "answer"
+    {"$": "fixture", "kind": kind, ...}               an object built from data, see FIXTURES
+
+The runner knows no lesson, no expected value and no seed but those in the plan. It imports Keras
+only when a plan needs it.
+"""
+
+import functools
+import importlib
+import inspect
+import linecache
+import os
+import sys
+import threading
+import time
+import traceback
+import types
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from course import plain, runtime
+
+# Where each new shape is compiled first (JAX), that takes seconds, not a fault of the student.
+SECONDS = {"tensorflow": 10.0, "jax": 30.0}
+
+
+@dataclass
+class Failure:
+    """What stopped a plan: `kind` is one of KINDS, the rest is for the reader."""
+
+    kind: str
+    type: str = ""
+    message: str = ""
+    line: int | None = None
+    source: str = ""
+
+    KINDS = ("missing", "not callable", "not written", "arguments", "exception", "time", "result")
+
+
+@dataclass
+class Outcome:
+    """What came of a plan: plain values and arrays, nothing of the student's own.
+
+    Attributes:
+        results: the plan's named results; tensors and arrays as NumPy arrays, tuples and lists
+            as they were, other objects as None.
+        types: the same tree with what each leaf was: "float32", "int", "NoneType", "MyClass".
+        failure: what stopped the plan, or None.
+        mutated: the arguments that the student's code changed in place.
+        called: the forbidden names that ran.
+        seconds: wall time of the steps.
+    """
+
+    results: dict = field(default_factory=dict)
+    types: dict = field(default_factory=dict)
+    failure: Failure | None = None
+    mutated: list = field(default_factory=list)
+    called: list = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class PlanError(Exception):
+    """A plan that this runner cannot read: the exercise's fault, not the student's."""
+
+
+class _Stopped(BaseException):
+    """Raised inside code that is over its time; not an Exception, so that `except` lets it by."""
+
+
+def carry_out(plan, answer):
+    """Carries a plan out on a student's object.
+
+    Args:
+        plan: the plan, see the module's docstring.
+        answer: the student's function or class; None where it does not exist.
+
+    Returns:
+        An `Outcome`. The student's errors never come out of here as exceptions; an endless loop
+        ends as a failure of kind "time".
+
+    Raises:
+        PlanError: if the plan itself is malformed.
+    """
+    if answer is None:
+        return Outcome(failure=Failure("missing"))
+    if not callable(answer):
+        return Outcome(failure=Failure("not callable", type(answer).__name__))
+    if plan.get("keras", True):
+        runtime.start()  # before the clock starts, and never in a thread that may be stopped
+    outcome = Outcome()
+    run = _Run(plan, answer, outcome)
+    # A thread of its own: a limit that works in notebooks, on Windows and without SIGALRM.
+    worker = threading.Thread(target=run.work, name="course-check", daemon=True)
+    worker.start()
+    limit = plan.get("seconds", SECONDS.get(os.environ.get("KERAS_BACKEND"), 10.0))
+    worker.join(limit)
+    if worker.is_alive():
+        _stop(worker)
+        # Once stopped, a worker may still be unwinding: what it writes must not reach the reader.
+        failure = Failure("time", message=f"{limit:g}", **run.where(worker))
+        return Outcome(failure=failure, called=list(outcome.called), seconds=limit)
+    if run.plan_error is not None:
+        raise run.plan_error
+    return outcome
+
+
+def _stop(worker):
+    """Asks a runaway thread to end, again and again for a moment: a bare `except:` swallows one."""
+    import ctypes
+
+    for _ in range(20):
+        if not worker.is_alive():
+            return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(worker.ident), ctypes.py_object(_Stopped)
+        )
+        worker.join(0.05)
+
+
+class _Run:
+    """One carrying-out: the names that its steps have saved, and where it stands."""
+
+    def __init__(self, plan, answer, outcome):
+        self.plan, self.outcome = plan, outcome
+        self.saved = {"answer": answer}
+        self.plan_error = None
+        self.files = _files_of(answer)
+
+    def work(self):
+        started = time.perf_counter()
+        try:
+            with _precise(self.plan):
+                forbidden = tuple(self.plan.get("forbid", ()))
+                for step in self.plan["steps"]:
+                    self.step(step, forbidden)
+            for name in self.plan.get("return", ("result",)):
+                self.outcome.results[name], self.outcome.types[name] = plain.export(
+                    self.saved[name]
+                )
+        except PlanError as error:
+            self.plan_error = error
+        except plain.Unreadable as error:
+            self.outcome.failure = Failure("result", message=str(error))
+        except BaseException as error:  # a student may raise SystemExit or KeyboardInterrupt too
+            self.outcome.failure = self.describe(error)
+        self.outcome.seconds = time.perf_counter() - started
+
+    def step(self, step, forbidden):
+        action = STEPS.get(step["do"])
+        if action is None:
+            raise PlanError(f"unknown step {step['do']!r}; known: {', '.join(STEPS)}")
+        result = action(self, step, forbidden)
+        self.saved[step.get("save", "result")] = result
+
+    def target(self, step):
+        name = step.get("on", "answer")
+        if name not in self.saved:
+            raise PlanError(f"step {step['do']!r} is on {name!r}, which no earlier step saved")
+        target = self.saved[name]
+        return getattr(target, step["method"]) if step.get("method") else target
+
+    def value(self, value):
+        """Builds what a marker stands for; lists and dicts are walked."""
+        if isinstance(value, dict) and "$" in value:
+            if value["$"] == "ref":
+                return self.saved[value["name"]]
+            if value["$"] == "tensor":
+                from keras import ops
+
+                return ops.convert_to_tensor(value["value"], dtype=value.get("dtype"))
+            if value["$"] == "fixture":
+                data = {k: self.value(v) for k, v in value.items() if k not in ("$", "kind")}
+                return FIXTURES[value["kind"]](**data)
+            raise PlanError(f"unknown marker {value['$']!r}")
+        if isinstance(value, dict):
+            return {name: self.value(item) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self.value(item) for item in value)
+        return value.copy() if isinstance(value, np.ndarray) else value
+
+    def invoke(self, step, forbidden):
+        """One call of the student's code, with everything around it that is not theirs."""
+        target = self.target(step)
+        args = self.value(list(step.get("args", ())))
+        kwargs = self.value(dict(step.get("kwargs", {})))
+        if not callable(target):
+            raise TypeError(
+                f"{step.get('on', 'answer')} is a {type(target).__name__}, not callable"
+            )
+        try:
+            inspect.signature(target).bind(*args, **kwargs)
+        except TypeError as error:
+            names = ", ".join(["…"] * len(args) + [f"{name}=…" for name in kwargs])
+            raise _Arguments(f"{error}; the check calls it as ({names})") from None
+        except ValueError:
+            pass  # a built-in without a signature
+        given = dict(enumerate(args)) | kwargs
+        arrays = {name: item for name, item in given.items() if isinstance(item, np.ndarray)}
+        before = {name: item.copy() for name, item in arrays.items()}
+        with _Watch(forbidden, self.outcome.called):
+            result = target(*args, **kwargs)
+        for name, item in arrays.items():
+            same = item.shape == before[name].shape and item.dtype == before[name].dtype
+            if not same or item.tobytes() != before[name].tobytes():
+                label = _parameter(target, name)
+                if label not in self.outcome.mutated:
+                    self.outcome.mutated.append(label)
+        return result
+
+    def describe(self, error):
+        if isinstance(error, NotImplementedError):
+            return Failure("not written")
+        if isinstance(error, _Arguments):
+            return Failure("arguments", message=str(error))
+        line, source = None, ""
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename in self.files:
+                line, source = frame.lineno, frame.line or ""
+        # Keras adds paragraphs about the layer; the first lines say what happened.
+        message = "\n".join(str(error).strip().splitlines()[:4])[:600]
+        return Failure("exception", type(error).__name__, message, line, source.strip())
+
+    def where(self, worker):
+        """Where the student's code is at this moment."""
+        frame = sys._current_frames().get(worker.ident)
+        while frame is not None:
+            if frame.f_code.co_filename in self.files:
+                source = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+                return {"line": frame.f_lineno, "source": source}
+            frame = frame.f_back
+        return {}
+
+
+class _Arguments(TypeError):
+    """The student's function does not take the arguments that the exercise states."""
+
+
+def _precise(plan):
+    return runtime.full_precision() if plan.get("keras", True) else nullcontext()
+
+
+def _files_of(answer):
+    """The file names under which the student's code was compiled."""
+    members = [answer, *vars(answer).values()] if inspect.isclass(answer) else [answer]
+    codes = [getattr(inspect.unwrap(m), "__code__", None) for m in members if callable(m)]
+    return {code.co_filename for code in codes if code is not None}
+
+
+def _parameter(target, name):
+    """The name of a positional argument, where the signature tells it."""
+    if isinstance(name, str):
+        return name
+    try:
+        return list(inspect.signature(target).parameters)[name]
+    except (ValueError, TypeError, IndexError):
+        return f"argument {name + 1}"
+
+
+def _resolve(dotted):
+    """The object of a dotted name, and the object that holds it; None where there is none."""
+    parts = dotted.split(".")
+    for split in range(len(parts) - 1, 0, -1):
+        try:
+            holder, target = None, importlib.import_module(".".join(parts[:split]))
+            for part in parts[split:]:
+                holder, target = target, getattr(target, part)
+            return target, holder
+        except (ImportError, AttributeError):
+            continue
+    return None, None
+
+
+class _Watch:
+    """Notes which forbidden code runs, however it was reached: an alias, getattr, a wrapper.
+
+    For as long as the student's code runs, a forbidden function runs a spy that notes its name and
+    then does what it always did. Tracing every call instead (sys.setprofile) made checks on JAX
+    five times slower.
+    """
+
+    spies: ClassVar = {}
+
+    def __init__(self, names, called):
+        self.names, self.called, self.undo = names, called, []
+
+    def __enter__(self):
+        for name in self.names:
+            target, holder = _resolve(name)
+            if inspect.isclass(target):
+                # Keras reads the arguments of __init__ in ways that see through no wrapper.
+                methods = ("call",) if "call" in vars(target) else ("__init__", "__call__")
+                for method in methods:
+                    if inspect.isfunction(vars(target).get(method)):
+                        self.replace(target, method, name)
+            elif inspect.isfunction(target) and not target.__code__.co_freevars:
+                self.spy_on(target, name)
+            elif target is not None:
+                self.replace(holder, name.rpartition(".")[2], name)
+
+    def __exit__(self, *_):
+        while self.undo:
+            self.undo.pop()()
+
+    def note(self, name):
+        if name not in self.called:
+            self.called.append(name)
+
+    def replace(self, holder, attribute, name):
+        original = getattr(holder, attribute)
+
+        @functools.wraps(original)
+        def spy(*args, **kwargs):
+            self.note(name)
+            return original(*args, **kwargs)
+
+        setattr(holder, attribute, spy)
+        self.undo.append(lambda: setattr(holder, attribute, original))
+
+    def spy_on(self, function, name):
+        """Swaps the function's code: every name that it goes by leads to the spy."""
+        code = function.__code__
+        same = types.FunctionType(code, function.__globals__, name, function.__defaults__)
+        same.__kwdefaults__ = function.__kwdefaults__
+        _Watch.spies[name] = lambda args, kwargs: (self.note(name), same(*args, **kwargs))[1]
+        scope = {}
+        exec(  # a code object of its own for each name, since a code object takes no closure here
+            "def spy(*args, **kwargs):\n"
+            f"    from {__name__} import _Watch\n"
+            f"    return _Watch.spies[{name!r}](args, kwargs)\n",
+            scope,
+        )
+        function.__code__ = scope["spy"].__code__
+        self.undo.append(lambda: setattr(function, "__code__", code))
+
+
+def _follow(target, path):
+    for part in path.split("."):
+        target = target[int(part)] if part.isdigit() else getattr(target, part)
+    return target
+
+
+def _call(run, step, forbidden):
+    return run.invoke(step, forbidden)
+
+
+def _repeat(run, step, forbidden):
+    return [run.invoke(step, forbidden) for _ in range(step["times"])]
+
+
+def _weights(run, step, _):
+    layer = run.target(step)
+    for path, array in step["values"].items():
+        try:
+            variable = _follow(layer, path)
+        except (AttributeError, IndexError, TypeError):
+            raise AttributeError(
+                f"the check sets {path!r} and {type(layer).__name__} has no such attribute"
+            ) from None
+        if tuple(variable.shape) != array.shape:
+            raise ValueError(f"{path} has shape {tuple(variable.shape)}, expected {array.shape}")
+        variable.assign(array)
+    return None
+
+
+def _read(run, step, _):
+    return _follow(run.target(step), step["name"])
+
+
+def _fit(run, step, forbidden):
+    import keras
+
+    keras.utils.set_random_seed(step.get("seed", 0))
+    model = run.target(step)
+    optimizer = run.value(step.get("optimizer", "sgd"))
+    model.compile(optimizer=optimizer, loss=run.value(step["loss"]), jit_compile=False)
+    x, y = run.value(step["x"]), run.value(step["y"])
+    with _Watch(forbidden, run.outcome.called):
+        return [float(model.train_on_batch(x, y)) for _ in range(step["steps"])]
+
+
+def _gradients(run, step, forbidden):
+    import keras
+
+    target = run.target(step)
+    args = run.value(list(step["args"]))
+    # Only the float arguments have a gradient; masks and ids are passed as they are.
+    wrt = [i for i, a in enumerate(args) if "float" in str(getattr(a, "dtype", ""))]
+
+    def total(*chosen):
+        full = list(args)
+        for i, tensor in zip(wrt, chosen, strict=True):
+            full[i] = tensor
+        output = target(*full)
+        output = output[0] if isinstance(output, tuple) else output
+        return keras.ops.sum(output)
+
+    chosen = [keras.ops.convert_to_tensor(args[i]) for i in wrt]
+    with _Watch(forbidden, run.outcome.called):
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return list(jax.grad(total, argnums=tuple(range(len(chosen))))(*chosen))
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(chosen)
+            output = total(*chosen)
+        return tape.gradient(output, chosen)
+
+
+def _round_trip(run, step, _):
+    layer = run.target(step)
+    copy = type(layer).from_config(layer.get_config())
+    copy(*run.value(list(step["args"])))  # makes its weights
+    copy.set_weights(layer.get_weights())
+    return copy
+
+
+STEPS = {
+    "call": _call,
+    "repeat": _repeat,
+    "weights": _weights,
+    "read": _read,
+    "fit": _fit,
+    "gradients": _gradients,
+    "round_trip": _round_trip,
+}
+
+
+def _table_step(table):
+    """A step function for decoding: ids `(batch, length)` → the table's rows of the last ids."""
+    from keras import ops
+
+    table = ops.convert_to_tensor(table)
+    return lambda ids: ops.take(table, ops.convert_to_tensor(ids)[..., -1], axis=0)
+
+
+def _linear_model(kernel):
+    """A model with one kernel and no bias, set to the given numbers."""
+    import keras
+
+    layer = keras.layers.Dense(kernel.shape[1], use_bias=False)
+    model = keras.Sequential([keras.Input((kernel.shape[0],)), layer])
+    layer.kernel.assign(kernel)
+    return model
+
+
+def _optimizer(name, **options):
+    import keras
+
+    return keras.optimizers.get({"class_name": name, "config": options})
+
+
+def _random(seed):
+    return np.random.default_rng(seed)
+
+
+FIXTURES = {
+    "table_step": _table_step,
+    "linear_model": _linear_model,
+    "optimizer": _optimizer,
+    "random": _random,
+}
+
+
+def outcome_from(tree):
+    """An `Outcome` from what `plain.unpack` gives.
+
+    Raises:
+        ValueError: if it has not the shape of one.
+    """
+    try:
+        failure = tree["failure"]
+        return Outcome(
+            results=dict(tree["results"]),
+            types=dict(tree["types"]),
+            failure=None if failure is None else Failure(**failure),
+            mutated=[str(name) for name in tree["mutated"]],
+            called=[str(name) for name in tree["called"]],
+            seconds=float(tree["seconds"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"not an outcome: {error}") from None

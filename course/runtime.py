@@ -1,0 +1,201 @@
+"""The one place that knows the machine: backend, device, precision, XLA, seeds, the home folder.
+
+Importing this module imports no framework; each function imports what it needs.
+"""
+
+import contextlib
+import importlib.util
+import os
+import platform
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+DISTRIBUTION = "keras-transformer-course"
+
+
+def on_colab():
+    """True inside a Colab runtime."""
+    return "COLAB_RELEASE_TAG" in os.environ or importlib.util.find_spec("google.colab") is not None
+
+
+def home():
+    """The folder of progress, runs and caches: `COURSE_HOME`, or the user's data folder.
+
+    Returns:
+        A `pathlib.Path`; it need not exist yet.
+    """
+    if given := os.environ.get("COURSE_HOME"):
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    elif os.name == "nt":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
+    return base / DISTRIBUTION
+
+
+def _installed(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def choose_backend():
+    """Sets `KERAS_BACKEND` where nobody has: TensorFlow, or JAX where TensorFlow is absent.
+
+    A choice already made (the variable, or Keras already imported) is left as it is.
+
+    Returns:
+        The backend's name.
+
+    Raises:
+        RuntimeError: if neither framework is installed.
+    """
+    if "keras" in sys.modules:
+        return sys.modules["keras"].backend.backend()
+    if chosen := os.environ.get("KERAS_BACKEND"):
+        return chosen
+    for backend in ("tensorflow", "jax"):
+        if _installed(backend):
+            os.environ["KERAS_BACKEND"] = backend
+            return backend
+    raise RuntimeError(
+        "Keras needs a framework and found neither TensorFlow nor JAX. "
+        f'Install one of them: pip install "{DISTRIBUTION}[tf]" or "{DISTRIBUTION}[jax]".'
+    )
+
+
+@contextlib.contextmanager
+def quiet_stderr():
+    """Keeps what native code writes to stderr from the reader; shows it if an error follows.
+
+    TensorFlow writes its start-up notes to file descriptor 2, below Python's `sys.stderr`.
+    """
+    sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # no descriptor 2 (an embedded interpreter): nothing to quieten
+        yield
+        return
+    with tempfile.TemporaryFile() as noise:
+        os.dup2(noise.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(saved, 2)
+            noise.seek(0)
+            sys.stderr.write(noise.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def start():
+    """Chooses the backend and imports Keras without the framework's start-up noise.
+
+    Returns:
+        The `keras` module.
+    """
+    choose_backend()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Notes of the frameworks on their own internals; a warning of the student's still shows.
+    warnings.filterwarnings("ignore", module=r"(keras|tensorflow|jax|google)\b.*")
+    with quiet_stderr():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.get_logger().setLevel("ERROR")
+            tf.config.list_physical_devices()
+        elif keras.backend.backend() == "jax":
+            import jax
+
+            jax.devices()
+    return keras
+
+
+def accelerator():
+    """The kind of device that Keras computes on: "cpu", "gpu" or "tpu"."""
+    keras = start()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return {"cuda": "gpu", "rocm": "gpu"}.get(jax.default_backend(), jax.default_backend())
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for kind in ("TPU", "GPU"):
+            if tf.config.list_physical_devices(kind):
+                return kind.lower()
+        return "cpu"
+    return "gpu" if "cuda" in str(keras.distribution.list_devices()) else "cpu"
+
+
+def jit_compile():
+    """Whether to compile with XLA: what `compile(jit_compile=...)` takes.
+
+    On for GPU and TPU and always on JAX. Off for TensorFlow on CPU, where XLA was measured 1.1 to
+    2 times slower than without.
+    """
+    return start().backend.backend() != "tensorflow" or accelerator() != "cpu"
+
+
+@contextlib.contextmanager
+def full_precision():
+    """Makes float32 matrix products exact to float32 while a check compares numbers.
+
+    By default TPUs multiply float32 in bfloat16 and recent GPUs in TF32, which leaves three
+    digits: too few to tell a right answer from a near one.
+    """
+    backend = start().backend.backend()
+    if backend == "jax":
+        import jax
+
+        with jax.default_matmul_precision("highest"):
+            yield
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        was = tf.config.experimental.tensor_float_32_execution_enabled()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        try:
+            yield
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(was)
+    else:
+        yield
+
+
+def seed_everything(seed):
+    """Seeds Python, NumPy and the backend."""
+    start().utils.set_random_seed(seed)
+
+
+def memory_gb():
+    """Main memory of this machine in GB (1e9 bytes), or None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def cores():
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def versions():
+    """Versions of what a lesson stands on: {name: version}, absent packages left out."""
+    from importlib import metadata
+
+    found = {"python": platform.python_version()}
+    for name in ("keras", "tensorflow", "jax", "numpy"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

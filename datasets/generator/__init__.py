@@ -1,0 +1,1 @@
+"""The small world of the course: its words, its grammars and its texts."""

@@ -1,0 +1,56 @@
+"""The mistakes catalogue: no wrong answer passes, each is told its own mistake."""
+
+import pytest
+
+from course import exercises
+from tests import mistakes
+
+pytestmark = pytest.mark.backend
+
+ENTRIES = mistakes.entries()
+WRONG = [entry for entry in ENTRIES if entry.mistakes]
+RIGHT = [entry for entry in ENTRIES if not entry.mistakes]
+
+
+@pytest.fixture(scope="module")
+def reports(pytestconfig):
+    """Each entry's report with the public seed."""
+    return {entry.name: entry.examine(mistakes.SEEDS[0]) for entry in ENTRIES}
+
+
+@pytest.mark.parametrize("entry", WRONG, ids=lambda entry: entry.name)
+def test_a_wrong_answer_fails_and_is_told_its_own_mistake(entry, reports):
+    report = reports[entry.name]
+    assert not report.passed
+    assert report.points < report.max_points
+    assert len(report.mistakes) <= 2
+    assert report.mistakes[0] in entry.mistakes
+
+
+@pytest.mark.parametrize("entry", RIGHT, ids=lambda entry: entry.name)
+def test_a_right_answer_of_any_style_earns_all_points(entry, reports):
+    report = reports[entry.name]
+    assert report.passed, report.message
+    assert report.points == report.max_points
+
+
+@pytest.mark.parametrize("seed", mistakes.SEEDS[1:])
+def test_a_secret_seed_judges_the_same(seed):
+    # A twentieth of the wrong answers here, and all right ones; all of them under COURSE_PROVE.
+    for entry in [*WRONG[::20], *RIGHT]:
+        report = entry.examine(seed)
+        assert report.passed == (not entry.mistakes), f"{entry.name}: {report.message}"
+
+
+def test_every_exercise_has_enough_of_both():
+    for lesson in exercises.lessons():
+        for exercise in exercises.of_lesson(lesson):
+            wrong = [e for e in WRONG if e.exercise == exercise.id]
+            right = [e for e in RIGHT if e.exercise == exercise.id]
+            assert len(wrong) >= (3 if exercise.id == "attention.cost" else 8), exercise.id
+            assert len(right) >= 4, exercise.id
+
+
+def test_messages_never_say_correct(reports):
+    for report in reports.values():
+        assert "correct" not in report.message.lower()
