@@ -105,9 +105,7 @@ def samples(lesson):
             {},
             "was stopped after",
         ),
-        Sample(
-            "prints_100_mb", "all right, and a cell that prints 100 MB", {}, "printed 100 MB"
-        ),
+        Sample("prints_100_mb", "all right, and a cell that prints 100 MB", {}, "printed 100 MB"),
     ]
 
 
