@@ -187,10 +187,12 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_mask=None,
         return_weights=False,
         training=None,
-        query_mask=None,  # what Keras carries along from Embedding(mask_zero=True)
+        mask=None,  # what Keras carries along from Embedding(mask_zero=True): `mask` where query
+        query_mask=None,  # is the only tensor that is passed, else one for each
         key_mask=None,
     ):
-        key_mask = query_mask if key is None else key_mask
+        if key is None:
+            key_mask = mask if query_mask is None else query_mask
         key = query if key is None else key
         value = key if value is None else value
         query = self.split_heads(self.query_dense(query))  # (batch, heads, q, d_head)

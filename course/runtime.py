@@ -17,7 +17,7 @@ DISTRIBUTION = "keras-transformer-course"
 
 def on_colab():
     """True inside a Colab runtime."""
-    return "COLAB_RELEASE_TAG" in os.environ or importlib.util.find_spec("google.colab") is not None
+    return "COLAB_RELEASE_TAG" in os.environ or _installed("google.colab")
 
 
 def home():

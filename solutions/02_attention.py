@@ -370,7 +370,7 @@ class NextId(keras.Model):
 # %% predict="attention.inverted_mask"
 
 # %%
-noise = np.random.default_rng(0).integers(0, 8, (4096, 13)).astype("int32")
+noise = np.random.default_rng(0).integers(0, 8, (2048, 13)).astype("int32")
 
 
 def train(attention_mask):

@@ -88,12 +88,11 @@ def hand_in(course, student, lesson, answers):
 
 def points_of_checks(lesson, answers):
     """{exercise: points} by the checks themselves, with the grader's seed, on the class's scale."""
-    found = {}
+    found, namespace = {}, {}
     given = answers_of(lesson, "lessons") | answers
+    exec(imports_of(lesson), namespace)
     for exercise in exercises.of_lesson(lesson):
-        namespace = {}
-        exec(imports_of(lesson), namespace)
-        exec(given[exercise.id], namespace)
+        exec(given[exercise.id], namespace)  # a later answer may use an earlier one
         report = examine_here(exercise, namespace.get(exercise.defines), SEED)
         scale = CLASS_POINTS.get(exercise.id, exercise.points) / exercise.points
         found[exercise.id] = report.points * scale

@@ -120,9 +120,9 @@ def examine(exercise, execute, seed=0, source=None):
 
 def _judge(exercise, probe, inputs, outcome, scanned):
     """What must hold of any outcome, then the probe's own judge."""
-    if outcome.failure is not None:
+    if outcome.failure is not None and not outcome.called:
         return _failure(probe, outcome.failure)
-    if outcome.called or scanned:
+    if outcome.called or scanned:  # what it may not call may also be what raised
         name = (outcome.called or scanned)[0]
         detail = f"It may not call {name}."
         return Verdict(False, ("forbidden-call",), detail)

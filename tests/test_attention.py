@@ -1,0 +1,411 @@
+"""Attention: worked numbers, float64 by hand, Keras and torch with copied weights, and its edges.
+
+Parity error is max|Δ| / max|reference|. A query that may attend to nothing is left out of the
+comparisons with libraries, which answer NaN or an equal mean; here it is exactly 0.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.backend
+
+TIGHT = 1e-5
+
+
+@pytest.fixture(scope="module")
+def keras():
+    import keras
+
+    return keras
+
+
+@pytest.fixture(scope="module")
+def attention(keras):
+    from course import attention
+
+    return attention
+
+
+def numbers(tensor):
+    import keras
+
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def parity_error(ours, reference):
+    reference = np.asarray(reference, "float64")
+    assert ours.shape == reference.shape
+    return np.abs(ours - reference).max() / np.abs(reference).max()
+
+
+def attend_by_hand(query, key, value, mask=None):
+    """Equation 1 in float64 and in loops: one query, one head, one sentence at a time."""
+    *front, length, d_k = query.shape
+    if mask is not None:
+        mask = np.broadcast_to(mask, (*front, length, key.shape[-2]))
+    weights = np.zeros((*front, length, key.shape[-2]))
+    output = np.zeros((*front, length, value.shape[-1]))
+    for at in np.ndindex(*front, length):
+        where = at[:-1]
+        scores = [float(np.dot(query[at].astype("float64"), k)) / d_k**0.5 for k in key[where]]
+        seen = [j for j in range(len(scores)) if mask is None or mask[at][j]]
+        if not seen:
+            continue
+        top = max(scores[j] for j in seen)
+        total = sum(np.exp(scores[j] - top) for j in seen)
+        for j in seen:
+            weights[at][j] = np.exp(scores[j] - top) / total
+            output[at] += weights[at][j] * value[where][j]
+    return output, weights
+
+
+def draw(rng, *, batch=(2, 3), queries=5, keys=7, d_k=8, d_v=6):
+    shapes = (queries, d_k), (keys, d_k), (keys, d_v)
+    return [rng.normal(size=(*batch, *shape)).astype("float32") for shape in shapes]
+
+
+def some_mask(rng, *shape):
+    """A random boolean mask in which each query may attend to something."""
+    mask = rng.random(shape) < 0.6
+    mask[..., 0] |= ~mask.any(-1)
+    return mask
+
+
+# Masks
+
+
+def test_causal_mask_lets_each_position_see_itself_and_what_came_before(attention):
+    expected = [[True, False, False], [True, True, False], [True, True, True]]
+    assert numbers(attention.causal_mask(3)).tolist() == expected
+    assert numbers(attention.causal_mask(1)).tolist() == [[True]]
+
+
+def test_padding_mask_is_true_where_a_token_is_real(attention):
+    ids = np.array([[5, 3, 0], [7, 0, 0]])
+    assert numbers(attention.padding_mask(ids)).tolist() == [
+        [True, True, False],
+        [True] + [False] * 2,
+    ]
+    assert numbers(attention.padding_mask(ids, pad_id=7)).tolist() == [
+        [True] * 3,
+        [False, True, True],
+    ]
+
+
+# One attention
+
+
+def test_the_example_of_the_lesson_gives_32(attention):
+    query = np.array([[1.0, 0.0]], "float32")
+    key = np.array([[1, 0], [0, 1], [1, 1]], "float32")
+    value = np.array([[10], [20], [60]], "float32")
+    output, weights = attention.scaled_dot_product_attention(query, key, value, return_weights=True)
+    assert numbers(weights)[0] == pytest.approx([0.40, 0.20, 0.40], abs=0.005)
+    assert float(numbers(output)[0, 0]) == pytest.approx(32.03, abs=0.005)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
+def test_it_equals_float64_by_hand(attention, rng, masked, batch):
+    query, key, value = draw(rng, batch=batch)
+    mask = some_mask(rng, *batch, 5, 7) if masked else None
+    ours = attention.scaled_dot_product_attention(query, key, value, mask, return_weights=True)
+    for mine, reference in zip(ours, attend_by_hand(query, key, value, mask), strict=True):
+        assert parity_error(numbers(mine), reference) < TIGHT
+
+
+def test_a_mask_broadcasts_over_the_batch(attention, rng):
+    query, key, value = draw(rng, queries=4, keys=4)
+    mask = numbers(attention.causal_mask(4))
+    ours = attention.scaled_dot_product_attention(query, key, value, mask)
+    assert parity_error(numbers(ours), attend_by_hand(query, key, value, mask)[0]) < TIGHT
+
+
+def test_a_fully_masked_query_gets_exactly_nothing_and_finite_gradients(attention, rng, backend):
+    query, key, value = draw(rng, batch=(1,), queries=3, keys=3)
+    mask = np.array([[True, False, False], [False] * 3, [True, True, False]])
+    output, weights = attention.scaled_dot_product_attention(
+        query, key, value, mask, return_weights=True
+    )
+    assert not numbers(output)[0, 1].any() and not numbers(weights)[0, 1].any()
+    assert numbers(output)[0, 0] == pytest.approx(value[0, 0])
+
+    def total(q):
+        import keras
+
+        return keras.ops.sum(attention.scaled_dot_product_attention(q, key, value, mask))
+
+    gradient = gradient_of(total, query, backend)
+    assert np.isfinite(gradient).all()
+    assert not gradient[0, 1].any() and gradient[0, 2].any()
+
+
+def gradient_of(function, at, backend):
+    if backend == "jax":
+        import jax
+
+        return np.asarray(jax.grad(function)(at))
+    import tensorflow as tf
+
+    at = tf.convert_to_tensor(at)
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        result = function(at)
+    return tape.gradient(result, at).numpy()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_stays_half_and_finite(attention, keras, rng, dtype):
+    arrays = draw(rng, queries=64, keys=64, d_k=64)
+    query, key, value = (keras.ops.cast(30 * array, dtype) for array in arrays)
+    mask = numbers(attention.causal_mask(64))
+    output, weights = attention.scaled_dot_product_attention(
+        query, key, value, mask, return_weights=True
+    )
+    assert keras.backend.standardize_dtype(output.dtype) == dtype
+    assert keras.backend.standardize_dtype(weights.dtype) == dtype
+    sums = numbers(keras.ops.sum(keras.ops.cast(weights, "float32"), axis=-1))
+    assert np.isfinite(numbers(keras.ops.cast(output, "float32"))).all()
+    assert sums == pytest.approx(np.ones_like(sums), abs=0.02)
+
+
+def test_what_does_not_fit_is_told_by_name(attention, rng):
+    query, key, value = draw(rng)
+    with pytest.raises(ValueError, match="d_k = 8 and key has d_k = 4"):
+        attention.scaled_dot_product_attention(query, key[..., :4], value)
+    with pytest.raises(ValueError, match="length 7 and value has length 6"):
+        attention.scaled_dot_product_attention(query, key, value[..., :6, :])
+    with pytest.raises(TypeError, match="expected bool with True = may attend"):
+        attention.scaled_dot_product_attention(query, key, value, np.ones((5, 7), "float32"))
+    with pytest.raises(ValueError, match="num_heads = 3 does not divide d_model = 8"):
+        attention.MultiHeadAttention(3, 8)
+
+
+# Several heads
+
+
+def multi_head_by_hand(layer, query, key, value, mask=None):
+    """The paper's section 3.2.2 in float64, head by head: projections, attention, concatenation."""
+    kernels = [
+        [numbers(w).astype("float64") for w in (dense.kernel, dense.bias)]
+        for dense in (layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense)
+    ]
+    q, k, v = (x @ w + b for x, (w, b) in zip((query, key, value), kernels[:3], strict=True))
+    d = layer.d_model // layer.num_heads
+    heads = [
+        attend_by_hand(q[..., i : i + d], k[..., i : i + d], v[..., i : i + d], mask)[0]
+        for i in range(0, layer.d_model, d)
+    ]
+    w, b = kernels[3]
+    return np.concatenate(heads, -1) @ w + b
+
+
+@pytest.fixture
+def words(rng):
+    return [rng.normal(size=(2, length, 12)).astype("float32") for length in (5, 7, 7)]
+
+
+def with_biases(layer, rng, *words):
+    """The layer, built, with random numbers in the biases too: zeros would hide a slip."""
+    layer(*words)
+    layer.set_weights([rng.normal(size=w.shape).astype("float32") / 3 for w in layer.weights])
+    return layer
+
+
+@pytest.mark.parametrize("cross", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_many_heads_equal_float64_by_hand(attention, rng, words, cross, masked):
+    query, key, value = words if cross else [words[1]] * 3
+    layer = with_biases(attention.MultiHeadAttention(3, 12), rng, query, key, value)
+    mask = some_mask(rng, 2, query.shape[1], 7) if masked else None
+    ours = layer(query, key, value, attention_mask=mask)
+    reference = multi_head_by_hand(layer, query, key, value, mask)
+    assert parity_error(numbers(ours), reference) < TIGHT
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_many_heads_equal_keras_own_layer_with_copied_weights(attention, keras, rng, words, masked):
+    theirs = keras.layers.MultiHeadAttention(num_heads=3, key_dim=4)
+    ours = with_biases(attention.MultiHeadAttention(3, 12), rng, *words)
+    query, key, value = words
+    theirs(query, value, key=key)
+    dense = (ours.query_dense, ours.key_dense, ours.value_dense)
+    copied = []
+    for each in dense:
+        copied += [numbers(each.kernel).reshape(12, 3, 4), numbers(each.bias).reshape(3, 4)]
+    kernel, bias = numbers(ours.output_dense.kernel), numbers(ours.output_dense.bias)
+    theirs.set_weights([*copied, kernel.reshape(3, 4, 12), bias])
+    mask = some_mask(rng, 2, 5, 7) if masked else None
+    expected, expected_weights = theirs(
+        query, value, key=key, attention_mask=mask, return_attention_scores=True
+    )
+    output, weights = ours(query, key, value, attention_mask=mask, return_weights=True)
+    assert parity_error(numbers(output), numbers(expected)) < TIGHT
+    assert parity_error(numbers(weights), numbers(expected_weights)) < TIGHT
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("masked", [False, True])
+def test_one_attention_equals_torch(attention, rng, masked):
+    import torch
+
+    query, key, value = draw(rng)
+    mask = some_mask(rng, 2, 3, 5, 7) if masked else None
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        *map(torch.from_numpy, (query, key, value)),
+        attn_mask=None if mask is None else torch.from_numpy(mask),
+    )
+    ours = attention.scaled_dot_product_attention(query, key, value, mask)
+    assert parity_error(numbers(ours), expected.numpy()) < TIGHT
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("masked", [False, True])
+def test_many_heads_equal_torch_with_copied_weights(attention, rng, words, masked):
+    import torch
+
+    query, key, value = words
+    ours = with_biases(attention.MultiHeadAttention(3, 12), rng, *words)
+    theirs = torch.nn.MultiheadAttention(12, 3, batch_first=True).eval()
+    dense = (ours.query_dense, ours.key_dense, ours.value_dense)
+    with torch.no_grad():
+        theirs.in_proj_weight[:] = torch.from_numpy(
+            np.concatenate([numbers(each.kernel).T for each in dense])
+        )
+        theirs.in_proj_bias[:] = torch.from_numpy(
+            np.concatenate([numbers(each.bias) for each in dense])
+        )
+        theirs.out_proj.weight[:] = torch.from_numpy(numbers(ours.output_dense.kernel).T.copy())
+        theirs.out_proj.bias[:] = torch.from_numpy(numbers(ours.output_dense.bias).copy())
+    causal = np.tril(np.ones((5, 7), bool))
+    real = np.arange(7) < np.array([[7], [4]])
+    # torch's masks say what may NOT be seen; ours say what may.
+    more = {"attn_mask": torch.from_numpy(~causal), "key_padding_mask": torch.from_numpy(~real)}
+    with torch.no_grad():
+        expected, expected_weights = theirs(
+            *map(torch.from_numpy, (query, key, value)),
+            average_attn_weights=False,
+            **(more if masked else {}),
+        )
+    mask = (causal & real[:, None, :]) if masked else None
+    output, weights = ours(query, key, value, attention_mask=mask, return_weights=True)
+    assert parity_error(numbers(output), expected.numpy()) < TIGHT
+    assert parity_error(numbers(weights), expected_weights.numpy()) < TIGHT
+
+
+def test_a_fully_masked_query_gives_the_output_projections_bias(attention, rng, words):
+    layer = with_biases(attention.MultiHeadAttention(3, 12), rng, words[1])
+    mask = np.ones((2, 7, 7), bool)
+    mask[1, 4] = False
+    output, weights = layer(words[1], attention_mask=mask, return_weights=True)
+    assert not numbers(weights)[1, :, 4].any()
+    assert numbers(output)[1, 4] == pytest.approx(numbers(layer.output_dense.bias), abs=1e-7)
+
+
+def test_masks_of_two_three_and_four_dimensions_mean_the_same(attention, rng, words):
+    layer = with_biases(attention.MultiHeadAttention(3, 12), rng, words[1])
+    mask = some_mask(rng, 7, 7)
+    forms = mask, mask[None], mask[None, None], np.broadcast_to(mask, (2, 3, 7, 7))
+    outputs = [numbers(layer(words[1], attention_mask=form)) for form in forms]
+    for output in outputs[1:]:
+        assert output == pytest.approx(outputs[0], abs=1e-6)
+
+
+def test_the_mask_of_an_embedding_hides_padding(attention, keras, rng):
+    ids = np.array([[3, 4, 5, 0, 0], [6, 7, 0, 0, 0]])
+    embed = keras.layers.Embedding(10, 12, mask_zero=True)
+    layer = with_biases(attention.MultiHeadAttention(3, 12), rng, rng.normal(size=(1, 2, 12)))
+    words = embed(ids)
+    for given in ((words,), (words, words), (words, None, None, numbers(attention.causal_mask(5)))):
+        _, weights = layer(*given, return_weights=True)
+        weights = numbers(weights)
+        assert not weights[0, :, :, 3:].any() and not weights[1, :, :, 2:].any()
+        assert weights.sum(-1) == pytest.approx(np.ones((2, 3, 5)), abs=1e-6)
+
+
+def test_dropout_acts_in_training_only_and_keeps_the_mean(attention, keras, rng, words):
+    keras.utils.set_random_seed(0)
+    layer = with_biases(attention.MultiHeadAttention(3, 12, dropout=0.3), rng, words[1])
+    still = numbers(layer(words[1]))
+    assert numbers(layer(words[1], training=False)) == pytest.approx(still)
+    drawn = np.stack([numbers(layer(words[1], training=True)) for _ in range(300)])
+    assert np.abs(drawn[0] - still).max() > 0.01
+    spread = drawn.std(0).max() / 300**0.5
+    assert np.abs(drawn.mean(0) - still).max() < 5 * spread
+
+
+def test_it_is_saved_and_loaded_with_all_its_settings(attention, keras, tmp_path, words):
+    settings = {"dropout": 0.25, "use_bias": False, "kernel_initializer": "he_normal"}
+    inputs = keras.Input((None, 12))
+    layer = attention.MultiHeadAttention(3, 12, name="heads", **settings)
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    again = loaded.get_layer("heads")
+    assert again.get_config() == layer.get_config()
+    assert (again.dropout, again.use_bias, again.num_heads, again.d_model) == (0.25, False, 3, 12)
+    assert numbers(loaded(words[1])) == pytest.approx(numbers(model(words[1])), abs=1e-6)
+    assert len(again.weights) == 4
+
+
+def test_mixed_precision_computes_in_half_and_keeps_weights_in_full(attention, keras, words):
+    layer = attention.MultiHeadAttention(3, 12, dtype="mixed_float16")
+    output = layer(words[1], attention_mask=numbers(attention.causal_mask(7)))
+    assert keras.backend.standardize_dtype(output.dtype) == "float16"
+    assert {w.dtype for w in layer.trainable_weights} == {"float32"}
+    assert np.isfinite(numbers(output)).all()
+
+
+def test_a_model_of_it_trains_and_takes_any_length(attention, keras, rng):
+    """Masks computed from the input, inside a compiled graph, at two lengths."""
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((None,), dtype="int32")
+    words = keras.layers.Embedding(10, 12)(ids)
+    masks = keras.layers.Lambda(
+        lambda x: attention.padding_mask(x)[:, None, :], output_shape=(1, None)
+    )(ids)
+    layer = attention.MultiHeadAttention(3, 12)
+    scores = keras.layers.Dense(10)(layer(words, attention_mask=masks))
+    model = keras.Model(ids, scores)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.02), loss, jit_compile=False)
+    x = rng.integers(0, 10, (512, 6))
+    history = model.fit(x, x, batch_size=16, epochs=4, verbose=0).history["loss"]
+    assert history[-1] < 0.7 * history[0]
+    assert model.predict(x[:, :3], verbose=0).shape == (512, 3, 10)
+
+
+def test_each_projection_draws_its_own_numbers(attention, keras):
+    initializer = keras.initializers.GlorotUniform(seed=None)
+    layer = attention.MultiHeadAttention(2, 8, kernel_initializer=initializer)
+    layer.build((None, None, 8))
+    assert not np.allclose(numbers(layer.query_dense.kernel), numbers(layer.key_dense.kernel))
+
+
+# Real input
+
+
+def test_on_real_sentences_padding_changes_nothing(attention, keras, rng, shared_data, monkeypatch):
+    """A sentence of Multi30k gets the same vectors alone as in a padded batch of others."""
+    from course import data
+
+    monkeypatch.setenv("COURSE_DATA", os.fspath(shared_data))
+    rows = data.load("multi30k", "val")[:32]
+    sentences = [row["en"].lower().split() for row in rows]
+    ids = {w: i for i, w in enumerate(sorted({w for s in sentences for w in s}), start=1)}
+    longest = max(map(len, sentences))
+    batch = np.zeros((len(sentences), longest), "int32")
+    for row, sentence in zip(batch, sentences, strict=True):
+        row[: len(sentence)] = [ids[word] for word in sentence]
+    table = rng.normal(size=(len(ids) + 1, 64)).astype("float32")
+    layer = with_biases(attention.MultiHeadAttention(4, 64), rng, table[None, :2])
+    mask = attention.padding_mask(batch)[:, None, :]
+    together, weights = layer(table[batch], attention_mask=mask, return_weights=True)
+    together, weights = numbers(together), numbers(weights)
+    for i, sentence in enumerate(sentences):
+        n = len(sentence)
+        assert not weights[i, :, :, n:].any()
+        alone = numbers(layer(table[batch[i : i + 1, :n]]))
+        assert parity_error(together[i : i + 1, :n], alone) < TIGHT
