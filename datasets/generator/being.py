@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import chinese, english, german
 from .constructions import ask, render, say
-from .grammar import NP, Clause
+from .grammar import MEN, NP, WOMEN, Clause
 
 TOLD_TENSES = ("present", "present", "past")
 
@@ -104,7 +104,7 @@ def equality(s):
     de_text = " ".join([*de, "wie", german.noun_phrase(second)])
     zh = chinese.noun_phrase(first)
     if negated:
-        zh += ["没有", *chinese.noun_phrase(second), adjective.chinese_predicate]
+        zh += ["没有", *chinese.noun_phrase(second), "那么", adjective.chinese_predicate]
     else:
         zh += ["和", *chinese.noun_phrase(second), "一样", adjective.chinese_predicate]
     return render("equality", en, de_text, zh, fact_clause(first, adjective))
@@ -125,12 +125,15 @@ def comparative_question(s):
 
 def occupation(s):
     name = s.name()
-    noun = s.choose(s.lexicon.having(["job"]))
+    wrong = WOMEN if name.sex == "m" else MEN
+    noun = s.choose([n for n in s.lexicon.having(["job"]) if n.english not in wrong])
     feminine = name.sex == "f"
     negated = s.chance(0.2)
     article = english.noun_phrase(NP(noun, det="a"))
     de_noun = noun.feminine if feminine and noun.feminine else noun.german
-    no_de = ("keine " if feminine and noun.feminine else "kein ") if negated else ""
+    female = noun.gender == "f" or (feminine and noun.feminine)
+    a_de = "eine " if female else "ein "
+    no_de = f"k{a_de}" if negated else ""
     en = f"{name.key} is {'not ' if negated else ''}{article}"
     de = f"{name.key} ist {no_de}{de_noun}"
     zh = [name.name.chinese, *(["不"] if negated else []), "是", "一", noun.measure, noun.chinese]
@@ -139,7 +142,7 @@ def occupation(s):
     town = s.choose(s.lexicon.towns)
     if not negated and s.chance(0.5):
         en += f" from {town.english}"
-        de += f" aus {town.english}"
+        de = f"{name.key} ist {a_de}{de_noun} aus {town.english}"
         zh = [name.name.chinese, "是", "一", noun.measure, "来自", town.chinese, "的", noun.chinese]
     return render("occupation", en, de, zh, fact_clause(name, NP(noun, feminine=feminine)))
 
@@ -177,13 +180,19 @@ def origin(s):
     return render("origin", en, de, zh, facts=[fact])
 
 
+LARGE = frozenset(
+    "elephant lion tiger bear deer leopard zebra giraffe kangaroo crocodile seal panda wolf lynx "
+    "camel ostrich vulture eagle stork swan pelican".split()
+) | {"wild boar"}
+
+
 def existential(s):
     past = s.chance(0.4)
     where = s.spot()
     if where.relation in ("under", "behind", "next to"):
         nouns = s.lexicon.having(["animal", "container", "toy", "clothes"])
         nouns = [n for n in nouns if n.section not in ("farm",) and "big" not in n.tags]
-        nouns = [n for n in nouns if n.english not in ("elephant", "lion", "tiger", "bear", "deer")]
+        nouns = [n for n in nouns if n.english not in LARGE]
         noun = s.choose(nouns)
         while noun == where.thing.noun:
             noun = s.choose(nouns)
@@ -240,13 +249,25 @@ def having(s):
     return render("having", en, de, zh, plan, facts=[fact])
 
 
+# How old a relative may be, as a slice of the number words (13 is thirty, 16 is sixty).
+LIFETIMES = {
+    **dict.fromkeys(("grandmother", "grandfather"), (16, 20)),
+    **dict.fromkeys(("mother", "father", "uncle", "aunt", "colleague"), (13, 18)),
+    **dict.fromkeys(("son", "daughter", "nephew", "niece", "grandson", "granddaughter"), (0, 14)),
+    **dict.fromkeys(("brother", "sister", "friend"), (3, 17)),
+}
+
+
 def number_word(s):
     return s.phrase("number")
 
 
 def age(s):
     subject = s.name() if s.chance(0.6) else s.kin_of()
-    number = number_word(s)
+    while subject.noun and subject.key == "neighbour":
+        subject = s.kin_of()
+    youngest, oldest = LIFETIMES.get(subject.key, (0, 21))
+    number = s.choose(s.lexicon.phrases["number"][youngest:oldest])
     is_en, is_de = is_word(subject)
     years_zh = list(number.chinese)
     en = f"{english.noun_phrase(subject)} {is_en} {number.english} years old"
@@ -367,6 +388,8 @@ def clock(s):
     while time and time.english in (
         "soon",
         "in half an hour",
+        "in three days",
+        "in two weeks",
         "next summer",
         "next year",
         "next week",

@@ -55,7 +55,7 @@ def noun_phrase(phrase: NP, bare: bool = False) -> list[str]:
     if phrase.name:
         return [phrase.name.chinese]
     if phrase.pronoun:
-        return [PRONOUNS[phrase.pronoun]]
+        return ["她们" if phrase.women else PRONOUNS[phrase.pronoun]]
     if phrase.pair:
         first, second = phrase.pair
         return [*noun_phrase(first), "和", *noun_phrase(second)]
@@ -71,7 +71,8 @@ def noun_phrase(phrase: NP, bare: bool = False) -> list[str]:
     if phrase.owner:
         words += [*noun_phrase(phrase.owner), "的"]
     elif phrase.det in POSSESSIVES:
-        words += [PRONOUNS[POSSESSIVES[phrase.det]], "的"]
+        women = phrase.det == "their" and phrase.feminine
+        words += ["她们" if women else PRONOUNS[POSSESSIVES[phrase.det]], "的"]
     elif phrase.det == "a":
         words += [] if bare else ["一", measure]
     elif phrase.det == "number":
@@ -117,8 +118,15 @@ def takes_ba(clause: Clause) -> bool:
     return "punctual" in verb.flags and "noba" not in verb.flags and thing.definite
 
 
+def of_women(phrase: NP | None) -> NP | None:
+    """Their hats, when all the owners are women."""
+    return replace(phrase, feminine=True) if phrase and phrase.det == "their" else phrase
+
+
 def verb_phrase(clause: Clause, aspect: str, gap: str = "") -> list[str]:
     """The verb with its objects."""
+    if clause.subject.women:
+        clause = clause.but(object=of_women(clause.object), recipient=of_women(clause.recipient))
     verb = clause.verb
     bare = clause.negated
     asked = clause.ask == "what"
@@ -210,9 +218,9 @@ def body(clause: Clause, gap: str = "", opener: tuple[str, ...] = ()) -> list[st
     if clause.verb is None:
         return words + predicate(clause)
     before, aspect = adverbs(clause)
-    if gap == "object" or clause.ask == "why":
-        aspect = ""
     verb = clause.verb
+    if gap == "object" or (clause.ask == "why" and verb.kind == "intransitive"):
+        aspect = ""
     place: list[str] = []
     if clause.where and verb.kind not in ("motion", "placement", "position"):
         place = ["在", *location(clause.where)]
@@ -236,7 +244,13 @@ def body(clause: Clause, gap: str = "", opener: tuple[str, ...] = ()) -> list[st
 
 
 def question(clause: Clause) -> list[str]:
-    return [*body(clause), *(["吗"] if clause.ask == "yes" else [])]
+    words = body(clause)
+    if clause.ask != "yes":
+        return words
+    if clause.tense == "perfect" and not clause.negated and words[-1] != "了":
+        counted = clause.object is not None and clause.object.det == "a"
+        words = [*(w for w in words if counted or w != "了"), "了"]  # 你已经喂那些鹅了吗
+    return [*words, "吗"]
 
 
 def sentence(words: list[str], mark: str = "。") -> list[str]:

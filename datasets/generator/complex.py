@@ -27,13 +27,15 @@ ANGER = ("angry", "disappointed", "embarrassed", "jealous", "worried")
 REASONS = {"tired", "hungry", "happy", "angry", "thirsty", "worried", "lonely", "disappointed"}
 REASONS |= {"excited", "grateful", "busy", "jealous", "embarrassed", "exhausted", "surprised"}
 
+MOTIVES = REASONS - {"thirsty", "hungry", "surprised", "exhausted", "tired"}
+
 
 def reference(subject: NP) -> NP:
     """The pronoun that takes up a subject: Anna ... she, the children ... they."""
     if subject.pronoun:
         return subject
     if subject.is_plural:
-        return NP(pronoun="they")
+        return NP(pronoun="they", feminine=subject.women)
     return NP(pronoun=SUBJECT_PRONOUN.get(subject.sex, ""))
 
 
@@ -70,7 +72,8 @@ def with_subject(s, make, subject: NP) -> Clause:
             det = s.possessive(subject)
             if subject.feminine or (subject.noun is not None and not det):
                 det = "her" if subject.feminine else ""
-            changes[part] = replace(phrase, det=det) if det else replace(phrase, det="the")
+            noun = s.kin_for(phrase.noun, subject)
+            changes[part] = replace(phrase, noun=noun, det=det or "the")
             if not det and phrase.noun in s.kin:
                 changes[part] = NP(phrase.noun, owner=s.name())
         if phrase is not None and phrase.name and phrase.key == subject.key:
@@ -86,8 +89,8 @@ def plain_event(s) -> Clause:
     return human_event(s).but(manner=None)
 
 
-def reason_clause(s, pronoun: NP) -> Clause:
-    adjective = s.choose([a for a in s.lexicon.adjectives if a.english in REASONS])
+def reason_clause(s, pronoun: NP, feelings=REASONS) -> Clause:
+    adjective = s.choose([a for a in s.lexicon.adjectives if a.english in feelings])
     return Clause(pronoun, predicate=adjective, tense="past")
 
 
@@ -120,13 +123,13 @@ ALTHOUGH = ("although", "obwohl", ["尽管"], [])
 def because_final(s):
     subject, pronoun = with_reference(s, told_subject(s))
     clause = with_subject(s, plain_event, subject)
-    return two("because", clause, reason_clause(s, pronoun), BECAUSE)
+    return two("because", clause, reason_clause(s, pronoun, MOTIVES), BECAUSE)
 
 
 def because_fronted(s):
     subject, pronoun = with_reference(s, told_subject(s))
     clause = with_subject(s, plain_event, subject).but(subject=pronoun)
-    reason = reason_clause(s, subject)
+    reason = reason_clause(s, subject, MOTIVES)
     return two("because-first", clause, reason, BECAUSE, front=True, zh_link=("", "所以"))
 
 
@@ -135,7 +138,7 @@ def because_modal(s):
     subject, pronoun = with_reference(s, told_subject(s))
     clause = with_subject(s, plain_event, subject)
     inner = s.gift("past") if s.chance(0.3) else s.event("past")
-    while no_people(inner) or inner.object is None or inner.verb.kind == "intransitive":
+    while no_people(inner) or inner.object is None or "involuntary" in inner.verb.flags:
         inner = s.event("past")
     inner = with_subject(s, lambda _: inner, pronoun)
     inner = inner.but(modal="want", manner=None, where=None)
@@ -322,7 +325,12 @@ def relative_subject(s):
         clause = Clause(subject, predicate=s.choose(feelings), tense="past")
     else:
         clause = with_subject(s, plain_event, subject)
-        while clause.object is None or clause.object.key == inner.object.key or clause.recipient:
+        while (
+            clause.object is None
+            or clause.object.key == inner.object.key
+            or clause.recipient
+            or clause.verb == inner.verb
+        ):
             clause = with_subject(s, plain_event, subject)
         if clause.verb.kind in ("placement", "motion"):
             clause = clause.but(where=clause.where)
@@ -397,6 +405,8 @@ def reported(s):
     past_verb = verb.lemma in ("say", "claim", "hear", "notice", "dream", "think", "fear")
     tense = "past" if past_verb else "present"
     dice = s.rng.random()
+    if verb.lemma in ("hope", "fear"):
+        dice = 1.0  # nobody hopes to be lonely
     if dice < 0.4:
         inner = reason_clause(s, pronoun)
         inner = inner.but(tense=tense)

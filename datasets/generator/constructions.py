@@ -9,6 +9,13 @@ from .grammar import NP, Clause, facts_of, pairs_in
 from .sampler import Sampler
 
 SUBJECT_PRONOUN = {"m": "he", "f": "she"}
+# Nobody sneezes or peels a carrot next year: small things happen on a day.
+SMALL = frozenset(
+    "peel fry slice cook taste eat drink open close lock pack fill empty light switch_off "
+    "switch_on wash dry fold iron throw lift catch touch hug kiss stroke count weigh polish "
+    "wake_up wear clean greet mend feed water order".split()
+)
+LONG_TIMES = frozenset("week weeks month year years summer winter spring autumn".split())
 
 
 @dataclass
@@ -39,9 +46,15 @@ def render(name: str, en: str, de: str, zh: list, *clauses: Clause, mark: str = 
 
 
 def tidy(clause: Clause) -> Clause:
-    """Quantities make no sense under a negation: not three apples, but not the apples."""
+    """Quantities make no sense under a negation: not three apples, but not the apples.
+
+    Nor do they in a question about a known event: where did she fry the onions?
+    """
     thing = clause.object
-    if clause.negated and thing is not None and thing.det in ("number", "many", "some", "several"):
+    vague = clause.negated or clause.ask in ("where", "when")
+    vague = vague or (clause.ask == "yes" and clause.tense == "perfect")
+    kinds = {"number", "many", "some", "several"} | ({"a"} if clause.ask[:1] == "w" else set())
+    if vague and thing is not None and not thing.measure and thing.det in kinds:
         return clause.but(object=replace(thing, det="the", number=None))
     return clause
 
@@ -54,6 +67,7 @@ def say(name: str, clause: Clause) -> Sentence:
 
 
 def ask(name: str, clause: Clause) -> Sentence:
+    clause = tidy(clause)
     return render(
         name,
         english.question(clause),
@@ -77,7 +91,13 @@ def timed(s: Sampler, clause: Clause, probability: float = 1.0) -> Clause:
         section = "day"
     if section == "habit" and s.chance(0.3):
         return clause.but(frequency=s.phrase("frequency"))
-    return clause.but(time=s.phrase(section))
+    time = s.phrase(section)
+    verb = clause.verb
+    brief = verb is not None and (verb.kind in ("intransitive", "placement") or verb.lemma in SMALL)
+    brief = brief and section != "habit"
+    while brief and LONG_TIMES & set(time.english.split()):
+        time = s.phrase(section)
+    return clause.but(time=time)
 
 
 def event(s: Sampler, tense: str = "past", **extra) -> Clause:
@@ -288,6 +308,8 @@ def yes_no(s):
     elif kind == "modal":
         word = s.rng.choice(("can", "must", "should", "may"))
         clause = s.event("past").but(tense="present", modal=word, where=None, manner=None)
+        while "involuntary" in clause.verb.flags:
+            clause = s.event("past").but(tense="present", modal=word, where=None, manner=None)
         if no_people(clause):
             clause = clause.but(modal="can")
     else:

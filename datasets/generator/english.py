@@ -73,7 +73,7 @@ def noun_phrase(phrase: NP, as_object: bool = False) -> str:
     text = " ".join(words)
     if phrase.relative:
         clause, gap = phrase.relative
-        who = "who" if noun.tags & {"person"} else "that"
+        who = ("who" if gap == "subject" else "whom") if noun.tags & {"person"} else "that"
         text += f" {who} {body(clause, gap=gap)}"
     return text
 

@@ -109,6 +109,8 @@ def decline(noun: Noun, case: str, plural: bool = False, feminine: bool = False)
         return noun.german_plural
     if case == "gen" and noun.gender in "mn":
         word = noun.german
+        if word in ("Mann", "Sohn"):
+            return word + "es"
         if word.endswith(("s", "ß", "x", "z")):
             return word + "es"
         short = len(re.findall(r"[aeiouäöüy]+", word.lower())) == 1
@@ -275,9 +277,12 @@ def middle(clause: Clause, gap: str = "") -> list[str]:
         words = [whom, *words] if known else [*words, whom]
     if clause.tense.endswith("progressive"):
         words.append("gerade")
+    adverbs = [part.german for part in (clause.frequency, clause.manner) if part]
+    if thing is None or thing.noun is None or "person" not in thing.noun.tags:
+        words, adverbs = words + adverbs, []  # wäscht stolz den Löffel, but: lädt den Mann oft ein
     words += early
     words.append({"already": "schon", "yet": "noch", "never": "noch nie"}.get(clause.already, ""))
-    words += [part.german for part in (clause.frequency, clause.manner) if part]
+    words += adverbs
     words.append("nicht" if negation else "")
     if isinstance(clause.predicate, Adjective):
         words += [clause.degree.german] if clause.degree else []

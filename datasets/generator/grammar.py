@@ -12,11 +12,12 @@ from .lexicon import Adjective, Name, Noun, Phrase, Place, Verb
 POSSESSIVES = {"my": "I", "your": "you", "his": "he", "her": "she", "our": "we", "their": "they"}
 PLURAL_PRONOUNS = ("we", "they")
 MEN = frozenset(
-    "boy man king prince father brother uncle grandfather son nephew grandson policeman".split()
+    "boy man king prince father brother uncle grandfather son nephew grandson policeman postman "
+    "fisherman waiter monk".split()
 )
 WOMEN = frozenset(
     "girl woman queen princess mother sister aunt grandmother daughter niece granddaughter "
-    "witch".split()
+    "witch midwife".split()
 )
 
 
@@ -75,6 +76,13 @@ class NP:
         if self.noun and self.noun.english in WOMEN:
             return "f"
         return ""
+
+    @property
+    def women(self) -> bool:
+        """Whether these are several, all of them women: 她们, not 他们."""
+        if self.pair:
+            return all(part.sex == "f" for part in self.pair)
+        return self.is_plural and (self.sex == "f" or (self.pronoun == "they" and self.feminine))
 
     @property
     def key(self) -> str:

@@ -138,6 +138,12 @@ def rows(table: str):
             yield header, [cell.strip() for cell in re.split(r"\s\|(?=\s|$)", line)]
 
 
+def suits(adjective: Adjective, noun: Noun) -> bool:
+    """Feelings are said with "to be" only, and a letter is long or short, not big."""
+    sized = adjective.english in ("big", "small") and noun.section == "message"
+    return adjective.section != "feeling" and not sized
+
+
 def split_cells(line_cells: list[str], count: int) -> list[str]:
     return line_cells + [""] * (count - len(line_cells))
 
@@ -343,7 +349,7 @@ class Lexicon:
     def adjectives_of(self) -> dict[Noun, list[Adjective]]:
         """For each noun the adjectives that suit it before the noun."""
         return {
-            noun: [a for a in self.adjectives if a.tags & noun.tags and a.section != "feeling"]
+            noun: [a for a in self.adjectives if a.tags & noun.tags and suits(a, noun)]
             for noun in self.nouns
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from .grammar import NP, Clause, Measure, Where
 from .lexicon import Lexicon, Noun, Verb, make_noun, rows
@@ -13,6 +14,8 @@ ADULT_VERBS = frozenset(
     "sew knit smoke pray work cook punish teach ride marry burn plant".split()
 )
 MINE = frozenset("friend neighbour colleague twin guest".split())
+NO_MANNER = frozenset("look_for buy sell order borrow choose collect visit harvest wear".split())
+DESCENDANTS = frozenset("son daughter nephew niece grandson granddaughter".split())
 EVERYDAY_PLURALS = frozenset("a number several some many the this".split())
 CREATURE_VERBS = frozenset("see frighten notice discover".split())
 RELATION_OF = {"furniture": ("on", "under", "next to", "behind"), "container": ("in", "next to")}
@@ -85,12 +88,19 @@ class Sampler:
 
     def kin_of(self, owner: NP | None = None, plural: bool = False) -> NP:
         """Her aunt, Anna's aunt, my aunt."""
-        noun = self.choose(self.kin)
+        noun = self.kin_for(self.choose(self.kin), owner)
         if owner is None:
             if self.chance(0.4):
                 return NP(noun, owner=self.name(), plural=plural)
             return NP(noun, det=self.rng.choice(("my", "our", "my")), plural=plural)
         return NP(noun, det=self.possessive(owner) or "my", plural=plural)
+
+    def kin_for(self, noun: Noun, owner: NP | None) -> Noun:
+        """The relative, or an elder one where a child would have a grandson."""
+        young = owner is not None and owner.noun in (*self.children, self.lexicon.noun("baby"))
+        if young and noun.english in DESCENDANTS:
+            return self.lexicon.noun(self.rng.choice(("mother", "father", "uncle", "aunt")))
+        return noun
 
     def possessive(self, owner: NP) -> str:
         """The possessive that refers back to the owner, or "" where sex is not known."""
@@ -126,6 +136,7 @@ class Sampler:
     def somebody(self, noun: Noun, owner: NP) -> NP:
         """A person as object."""
         if noun in self.kin:
+            noun = self.kin_for(noun, owner)
             det = self.possessive(owner)
             return NP(noun, det=det) if det else NP(noun, owner=self.name())
         if self.chance(0.2):
@@ -174,7 +185,10 @@ class Sampler:
             return self.thing(noun, subject, dets="number plural")
         if verb.lemma in ("wear", "ride", "drive"):
             return self.thing(noun, subject, dets="the a a own")
-        return self.thing(noun, subject, dets)
+        thing = self.thing(noun, subject, dets)
+        if any(adjective.english == verb.lemma for adjective in thing.adjectives):
+            return replace(thing, adjectives=())  # nobody empties the empty jug
+        return thing
 
     def verb(self, kind: str, *without: str) -> Verb:
         return self.choose(self.lexicon.verbs_of(kind, frozenset(["massonly", *without])))
@@ -192,8 +206,10 @@ class Sampler:
         without = ["state", "nopast"]
         if "progressive" in tense or tense == "present":
             without.append("punctual")
+        if tense == "future":
+            without.append("involuntary")
         if self.chance(0.2) and not extra.get("transitive"):
-            if tense in ("future", "perfect"):
+            if tense == "perfect":
                 without.append("involuntary")
             return self.action(tense, *without)
         verb = self.verb("transitive", *without)
@@ -202,11 +218,12 @@ class Sampler:
             subject = NP(self.choose(self.animals))
         subject = subject or self.person(verb)
         thing = self.target(verb, subject, extra.get("dets", ""))
-        while thing.key == subject.key:
+        while thing.key in subject.key.split("+"):
             thing = self.target(verb, subject, extra.get("dets", ""))
         where = None if thing.plural and thing.relative else self.place_for(verb)
         manner = None
-        if not verb.flags & {"punctual", "state"} and where is None and self.chance(0.15):
+        steady = not verb.flags & {"punctual", "state"} and verb.lemma not in NO_MANNER
+        if steady and where is None and self.chance(0.15):
             manner = self.phrase("manner")
         return Clause(subject, verb, thing, tense=tense, where=where, manner=manner)
 
@@ -231,7 +248,8 @@ class Sampler:
             subject = NP(noun, plural=self.chance(0.2), adjectives=self.adjectives(noun, 0.3))
         manner = None
         where = self.place_for(verb, 0.5)
-        if where and subject.noun and "animal" in subject.noun.tags and verb.lemma == "sleep":
+        animal = subject.noun and "animal" in subject.noun.tags
+        if where and animal and verb.lemma in ("sleep", "swim"):
             where = None
         return Clause(subject, verb, tense=tense, where=where, manner=manner)
 
@@ -272,7 +290,7 @@ class Sampler:
             whom = self.kin_of(subject)
         else:
             whom = NP(self.choose(self.adults + self.children))
-        if whom.key == subject.key:
+        if whom.key in subject.key.split("+"):
             whom = NP(self.lexicon.noun("child"))
         return Clause(subject, verb, thing, recipient=whom, tense=tense)
 

@@ -13,15 +13,17 @@ SLOT = re.compile(r"\{([^}]+)\}")
 # What a plot's "use" line may ask for: nouns by tag, places by kind or by name.
 PLACE_GROUPS = {
     "concert": "church theatre school castle hotel park square",
+    "cool": "kitchen cellar balcony yard garden",
+    "indoors": "kitchen cellar attic living_room bedroom garage",
     "farmland": "garden orchard field greenhouse",
     "craft": "workshop factory studio",
     "fair": "square park castle school market hotel stadium",
-    "market": "market square station harbour inn",
+    "market": "market square harbour",
     "work": "workshop factory office mill bakery studio laboratory pharmacy farm",
     "town2kind": "park station square harbour café museum bookshop",
 }
 NOUN_GROUPS = {
-    "bigplant": "oak birch pine willow apple_tree cherry_tree maple fir_tree lime_tree hedge",
+    "bigplant": "oak birch pine willow apple_tree cherry_tree maple fir_tree lime_tree",
     "growfood": "carrot pumpkin cucumber tomato cabbage radish leek melon turnip courgette "
     "beetroot",
     "pest": "hare rabbit deer hedgehog mole goat goose badger wild_boar",
@@ -39,6 +41,15 @@ NOUN_GROUPS = {
     "saving": "rope net ladder shovel spade",
     "cutting": "axe saw",
     "furry": "dog cat rabbit puppy kitten hamster guinea_pig",
+    "ovened": "cake tart pie pizza croissant bread_roll",
+    "stirred": "cake tart pie pancake pudding",
+    "fixing": "hammer saw screwdriver wrench drill file",
+    "tuneful": "violin guitar flute trumpet piano harp cello clarinet accordion saxophone horn "
+    "xylophone mouth_organ double_bass",
+    "seat": "bench table chair stool",
+    "lost": "handbag briefcase basket suitcase bag rucksack crate sack box",
+    "keepsake": "ring necklace bracelet watch brooch pearl medal comb key",
+    "portable": "violin guitar flute trumpet drum accordion mouth_organ clarinet horn",
     "mail": "letter postcard telegram invitation note",
     "baked": "cake tart pie omelette pudding pancake",
 }
@@ -46,6 +57,18 @@ NOUN_GROUPS = {
 OWN_ANIMAL = ("bargain", "rescue", "guest", "mystery")
 # Plots that speak of two people before the hero is described: "he" would be anybody.
 TWO_AT_ONCE = ("quarrel", "mystery", "guest")
+# Adjectives that a plot would contradict or that would sound odd in it.
+UNTOLD = "broken empty rotten dirty wet hot cheap expensive useful strange".split()
+# Traits and flaws that nobody has at once.
+OPPOSITES = (
+    {"patient", "impatient"},
+    {"proud", "vain", "modest"},
+    {"cheerful", "grumpy"},
+    {"brave", "cautious"},
+    {"shy", "talkative", "noisy"},
+    {"generous", "thrifty"},
+    {"restless", "dreamy"},
+)
 # Endings in which the hero is alone: nothing is said there about the two of them.
 ALONE = {
     "letter B",
@@ -188,12 +211,18 @@ class Library:
         self.lexicon = lexicon
         self.plots = read_plots()
         self.words = read_words()
+        self.ages = dict(NUMBERS)
         self.openings: dict[str, list[str]] = {}
         for (section, *_), cells in rows("openings"):
             self.openings.setdefault(section, []).append(cells[0])
         self.jobs = [n.english for n in lexicon.having(["job"]) if n.english not in GENDERED]
 
 
+TENS = {"twenty": 20, "thirty": 30, "forty": 40}
+UNITS = dict(enumerate("one two three four five six seven eight nine".split(), 1))
+NUMBERS = {word: n for n, word in UNITS.items()} | TENS
+NUMBERS |= {"ten": 10, "twelve": 12, "fifteen": 15, "nineteen": 19}
+NUMBERS |= {f"{ten}-{word}": n + unit for ten, n in TENS.items() for unit, word in UNITS.items()}
 # Not drawn as occupations: words with a sex, or things one is rather than works as.
 GENDERED = frozenset(
     "policeman postman fisherman midwife monk waiter referee spy student knight cyclist mayor "
@@ -221,6 +250,9 @@ class Teller:
         for number, role in enumerate(("hero", "helper", "third", "fourth")):
             home = towns[0] if role == "hero" else towns[number]
             own = {key: values[number] for key, values in traits.items()}
+            own["flaw"] = next(f for f in library.words["flaw"] if self.goes(own["trait"], f))
+            if self.goes(own["trait"], traits["flaw"][number]):
+                own["flaw"] = traits["flaw"][number]
             self.people[role] = Person(names[number], jobs[number], home, own)
         for slot, group in plot.use.items():
             if slot == "season":
@@ -232,6 +264,22 @@ class Teller:
         self.used: set[str] = set()
         self.ending = ""
         self.spans: dict[str, tuple[int, int]] = {}
+
+    @staticmethod
+    def goes(trait: str, flaw: str) -> bool:
+        """Whether one person may be said to be both."""
+        return trait != flaw and not any({trait, flaw} <= both for both in OPPOSITES)
+
+    def possible(self, name: str) -> list[str]:
+        """The words for a slot that the story allows: nobody is a baker before birth."""
+        words = self.library.words[name]
+        if name == "years":
+            youth = self.library.ages[self.people["hero"].traits["age"]]
+            words = [word for word in words if self.library.ages[word] <= max(youth - 15, 5)]
+        if name == "sup" and "season" in self.plot.use | self.values:
+            wrong = {"winter": "hottest", "summer": "coldest"}.get(self.word("season"))
+            words = [word for word in words if word != wrong]
+        return words
 
     def draw(self, group: str):
         """A noun or a place of the group, different from those already drawn."""
@@ -255,7 +303,7 @@ class Teller:
         if name not in self.values:
             if name == "weather":
                 return self.word(self.word("season"))
-            self.values[name] = self.rng.choice(self.library.words[name])
+            self.values[name] = self.rng.choice(self.possible(name))
         return self.values[name]
 
     def adjective(self, slot: str) -> str:
@@ -264,8 +312,7 @@ class Teller:
             known = [
                 a.english
                 for a in self.library.lexicon.adjectives_of.get(noun, ())
-                if a.english
-                not in ("broken", "empty", "rotten", "dirty", "wet", "hot", "cheap", "expensive")
+                if a.english not in UNTOLD
             ]
             self.adjectives[slot] = self.rng.choice(known) if known else "old"
         return self.adjectives[slot]
@@ -331,6 +378,8 @@ class Teller:
         together = f"{self.plot.name} {self.ending}" not in ALONE
         if name == "end" and not together:
             options = [o for o in options if "{helper" not in o and "they " not in o]
+        if "hero.the_trait" in self.spans:
+            options = [o for o in options if "{hero.trait}" not in o]
         if name == "end" and not {"town", "hero.town"} & set(self.spans):
             options = [o for o in options if "{town}" not in o]
         chosen = self.rng.choice(options)
@@ -380,8 +429,9 @@ def questions(story: Story) -> list[dict]:
             asked.append((kind, template, slot))
     rng.shuffle(asked)
     asked = asked[:3]
-    for kind, template, slot in STATED.values():
-        if slot in story.spans and rng.random() < 0.3:
+    for name, (kind, template, slot) in STATED.items():
+        moved = name == "town" and story.plot.name == "new-job"  # home is what one leaves there
+        if slot in story.spans and not moved and rng.random() < 0.3:
             asked.append((kind, template, slot))
     found = []
     for kind, template, slot in asked:

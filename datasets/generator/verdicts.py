@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 from .english import article
 from .lexicon import Noun, rows
@@ -62,20 +63,19 @@ MIXED = (
 SUBJECTS = (
     "beginning",
     "ending",
-    "first page",
     "language",
     "plot",
     "humour",
     "dialogue",
     "scene",
-    "title is",
+    "the title",
     "{hero}",
     "{helper}",
     "pace",
     "the idea",
     "lines",
     "sentence",
-    "I had expected",
+    "i had expected",
     "funny",
     "anything but",
     "last line",
@@ -90,6 +90,7 @@ class Reviewer:
         self.phrases: dict[str, list[str]] = {}
         for (section, *_), cells in rows("verdict_phrases"):
             self.phrases.setdefault(section, []).extend(cells[0].split("; "))
+        self.judgements = self.phrases["+word"] + self.phrases["-word"]
 
     def two(self, section: str) -> list[str]:
         return self.rng.sample(self.phrases[section], 2)
@@ -100,8 +101,10 @@ class Reviewer:
         word, word2 = self.two(f"{side}word")
         against, against2 = self.two(f"{other}word")
         aspect, aspect2 = self.two("aspect")
-        strong = self.rng.choice(self.phrases[f"{side}clause"] + self.phrases[f"{side}not"])
-        weak = self.rng.choice(self.phrases[f"{other}weak"] + self.phrases[f"{other}clause"][:8])
+        clauses = self.phrases[f"{side}clause"] + self.phrases[f"{side}not"]
+        alone = shape == "clause"
+        strong = self.rng.choice([c for c in clauses if alone or "had expected" not in c])
+        weak = self.rng.choice(self.phrases[f"{other}weak"] + self.phrases[f"{other}clause"][4:8])
         templates = {
             "clause": ("{strong}.",),
             "plain": PLAIN,
@@ -131,8 +134,9 @@ class Reviewer:
         count = self.rng.choice((1, 2, 2, 3))
         drawn = self.rng.choices(shapes, (4, 3, 3, 4, 2, 2), k=count)
         parts = [self.part(shape, label) for shape in drawn]
-        whole = " ".join(parts)
-        if len(set(parts)) < len(parts) or any(whole.count(subject) > 1 for subject in SUBJECTS):
+        whole = re.sub("it starts|first page", "beginning", " ".join(parts), flags=re.IGNORECASE)
+        again = any(whole.lower().count(subject) > 1 for subject in (*SUBJECTS, *self.judgements))
+        if len(set(parts)) < len(parts) or again:
             return self.review(story, label)
         if self.rng.random() < 0.5:
             parts.insert(0, self.rng.choice(self.phrases["opener"]))
