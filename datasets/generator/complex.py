@@ -23,7 +23,6 @@ from .constructions import (
 )
 from .grammar import NP, Clause
 
-ANGER = ("angry", "disappointed", "embarrassed", "jealous", "worried")
 REASONS = {"tired", "hungry", "happy", "angry", "thirsty", "worried", "lonely", "disappointed"}
 REASONS |= {"excited", "grateful", "busy", "jealous", "embarrassed", "exhausted", "surprised"}
 

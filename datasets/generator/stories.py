@@ -55,6 +55,14 @@ NOUN_GROUPS = {
 }
 # Plots in which the hero has an animal, so that asking for a pet has an answer of sorts.
 OWN_ANIMAL = ("bargain", "rescue", "guest", "mystery")
+# Nobody who cannot live without a goat takes it to market.
+WITHOUT_PET = {
+    "{hero.He} loved {hero.food} and could not live without {hero.pet}.": "{hero.He} loved "
+    "{hero.food} and could not live without music.",
+    "{hero.He} owned {hero.pet} that followed {hero.him} everywhere.": "{hero.He} owned little "
+    "and wanted little.",
+    "{hero.He} lived alone with {hero.pet}.": "{hero.He} lived alone.",
+}
 # Plots that speak of two people before the hero is described: "he" would be anybody.
 TWO_AT_ONCE = ("quarrel", "mystery", "guest")
 # Adjectives that a plot would contradict or that would sound odd in it.
@@ -384,6 +392,8 @@ class Teller:
             options = [o for o in options if "{town}" not in o]
         chosen = self.rng.choice(options)
         self.used.add(chosen)
+        if self.plot.name == "bargain":
+            chosen = WITHOUT_PET.get(chosen, chosen)
         if name == "about" and self.plot.name in TWO_AT_ONCE:
             chosen = re.sub(r"^\{hero\.His\}", "{hero}'s", chosen)
             chosen = re.sub(r"^\{hero\.He\}", "{hero}", chosen)
