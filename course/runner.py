@@ -118,9 +118,9 @@ def carry_out(plan, answer):
     limit = plan.get("seconds", SECONDS.get(os.environ.get("KERAS_BACKEND"), 10.0))
     worker.join(limit)
     if worker.is_alive():
+        failure = Failure("time", message=f"{limit:g}", **run.where(worker))
         _stop(worker)
         # Once stopped, a worker may still be unwinding: what it writes must not reach the reader.
-        failure = Failure("time", message=f"{limit:g}", **run.where(worker))
         return Outcome(failure=failure, called=list(outcome.called), seconds=limit)
     if run.plan_error is not None:
         raise run.plan_error
