@@ -84,7 +84,9 @@ def comparative(s):
     zh = [*chinese.noun_phrase(first), *(["当时"] if tense == "past" else [])]
     zh += ["比", *chinese.noun_phrase(second), "更", adjective.chinese_predicate]
     de_text = " ".join([*de, german.noun_phrase(second)])
-    return render("comparative", en, de_text, zh, fact_clause(first, adjective))
+    fact = {"who": first.key, "did": "be", "what": adjective.english_comparative}
+    fact |= {"than": second.key, "tense": tense}
+    return render("comparative", en, de_text, zh, fact_clause(first, adjective), facts=[fact])
 
 
 def fact_clause(subject, predicate) -> Clause:
@@ -107,7 +109,9 @@ def equality(s):
         zh += ["没有", *chinese.noun_phrase(second), "那么", adjective.chinese_predicate]
     else:
         zh += ["和", *chinese.noun_phrase(second), "一样", adjective.chinese_predicate]
-    return render("equality", en, de_text, zh, fact_clause(first, adjective))
+    fact = {"who": first.key, "did": "be", "what": f"as {adjective.english}", "as": second.key}
+    fact |= {"tense": "present"} | ({"negated": True} if negated else {})
+    return render("equality", en, de_text, zh, fact_clause(first, adjective), facts=[fact])
 
 
 def comparative_question(s):
@@ -120,7 +124,9 @@ def comparative_question(s):
     zh += ["更", adjective.chinese_predicate, "吗"]
     de_text = " ".join([*de, german.noun_phrase(second)])
     plan = fact_clause(first, adjective)
-    return render("comparative-question", en, de_text, zh, plan, mark="?")
+    fact = {"who": first.key, "did": "be", "what": adjective.english_comparative}
+    fact |= {"than": second.key, "tense": "present"}
+    return render("comparative-question", en, de_text, zh, plan, mark="?", facts=[fact])
 
 
 def occupation(s):
@@ -212,7 +218,9 @@ def existential(s):
     zh = chinese.location(where)
     zh += ["当时"] if past else []
     zh += ["没有", noun.chinese] if negated else ["有", *chinese.noun_phrase(thing)]
-    return render("existential", en, de, zh, fact_clause(thing, None).but(where=where))
+    plan = fact_clause(thing, None)
+    plan = plan.but(where=where, tense="past" if past else "present", negated=negated)
+    return render("existential", en, de, zh, plan)
 
 
 def having(s):

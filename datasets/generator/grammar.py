@@ -146,6 +146,11 @@ class Clause:
     infinitive: Clause | None = None
     ask: str = ""
 
+    @property
+    def roles(self) -> tuple[NP, NP | None]:
+        """(who does it, to what): a passive has them the other way round."""
+        return (self.object, self.subject) if self.passive else (self.subject, self.object)
+
     def but(self, **changes) -> Clause:
         return replace(self, **changes)
 
@@ -185,10 +190,11 @@ def pairs_in(clause: Clause) -> set[tuple[str, str, str]]:
         for phrase in people_in(part):
             if phrase.noun:
                 pairs |= {("adjective-noun", a.english, phrase.key) for a in phrase.adjectives}
-        if part.verb and part.object and (part.object.noun or part.object.measure):
-            pairs.add(("verb-object", part.verb.lemma, part.object.key))
-        if part.verb and part.subject.noun:
-            pairs.add(("subject-verb", part.subject.key, part.verb.lemma))
+        doer, thing = part.roles
+        if part.verb and thing and (thing.noun or thing.measure):
+            pairs.add(("verb-object", part.verb.lemma, thing.key))
+        if part.verb and doer.noun:
+            pairs.add(("subject-verb", doer.key, part.verb.lemma))
     return pairs
 
 
@@ -196,10 +202,11 @@ def facts_of(clause: Clause) -> list[dict]:
     """Who did what to what, where and when, for each clause."""
     facts = []
     for part in clauses_in(clause):
-        fact = {"who": part.subject.key}
+        doer, thing = part.roles
+        fact = {"who": doer.key}
         fact["did"] = part.verb.lemma.replace("_", " ") if part.verb else "be"
-        if part.object:
-            fact["what"] = part.object.key
+        if thing and part.ask != "what":
+            fact["what"] = thing.key
         if part.recipient:
             fact["whom"] = part.recipient.key
         if part.predicate:
