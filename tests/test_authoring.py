@@ -1,7 +1,9 @@
 """One source, two notebooks: conventions, clearing, stable bytes, the drift check, handouts."""
 
 import importlib
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from datetime import datetime
@@ -623,6 +625,36 @@ def test_a_wrong_setting_of_a_handout_is_named(handout, options, message):
 
 
 # For real
+
+
+def nbval(path):
+    """Runs a notebook's cells with nbval in this environment's kernel."""
+    command = "-m pytest -q -p no:cacheprovider -p no:xdist --nbval-lax --nbval-current-env".split()
+    return subprocess.run(
+        [sys.executable, *command, "--nbval-cell-timeout=300", str(path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COURSE_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "solutions").glob("*.ipynb")))
+def test_a_solution_runs_under_nbval(name):
+    """Every cell runs, and the points that it earns are those in the file."""
+    done = nbval(ROOT / "solutions" / name)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.slow
+def test_nbval_sees_points_that_are_not_earned(tmp_path):
+    made = nbformat.read(ROOT / "solutions" / "00_start.ipynb", as_version=4)
+    (answer,) = (c for c in made.cells if c.metadata.get("course", {}).get("exercise"))
+    answer.source = answer.source.replace("2 * x", "3 * x")
+    nbformat.write(made, tmp_path / "wrong.ipynb")
+    done = nbval(tmp_path / "wrong.ipynb")
+    assert done.returncode == 1 and "1 failed" in done.stdout
 
 
 @pytest.mark.slow

@@ -166,7 +166,11 @@ def _solved(cell, ids, checked):
 
 def _grade(exercise, ids):
     points = exercise.points
-    metadata = {"nbgrader": grading(exercise.id, "-grade", points)}
+    # Points are the one output that is the same to the letter everywhere: nbval compares them.
+    metadata = {
+        "nbgrader": grading(exercise.id, "-grade", points),
+        "tags": ["nbval-check-output"],
+    }
     return ids.code(grade_source(exercise.id, points, points), exercise.id + "-grade", metadata)
 
 
