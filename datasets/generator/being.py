@@ -94,6 +94,12 @@ def fact_clause(subject, predicate) -> Clause:
     return Clause(subject, predicate=predicate, tense="present")
 
 
+def doing(s, subject: NP, lemma: str) -> Clause:
+    """A plan that carries the pairs of a hand-built pattern with a verb."""
+    verb = next((verb for verb in s.lexicon.verbs if verb.lemma == lemma), None)
+    return Clause(subject, verb, tense="present")
+
+
 def equality(s):
     first, second, adjective = comparison_parts(s)
     is_en, is_de = is_word(first)
@@ -168,6 +174,7 @@ def origin(s):
             en,
             f"{who_de} {verb_de} aus {town.english}",
             [*who_zh, "来自", town.chinese],
+            fact_clause(subject, None),
             facts=[{"who": subject.key, "did": "come", "where": town.english}],
         )
     verb_de = "wohnen" if subject.is_plural else "wohne" if subject.person == 1 else "wohnt"
@@ -183,7 +190,7 @@ def origin(s):
         de = f"{who_de} {verb_de} seit {number.german} Jahren in {town.english}"
         zh = [*who_zh, "在", town.chinese, "住", "了", *number.chinese, "年", "了"]
     fact = {"who": subject.key, "did": "live", "where": town.english}
-    return render("origin", en, de, zh, facts=[fact])
+    return render("origin", en, de, zh, fact_clause(subject, None), facts=[fact])
 
 
 LARGE = frozenset(
@@ -381,7 +388,8 @@ def skill(s):
         de += f" {verb} {time.german} {thing.german}"
         zh += [*time.chinese, *thing.chinese]
     fact = {"who": subject.key, "did": {"language": "speak", "subject": "study"}.get(kind, "play")}
-    return render(kind, en, de, zh, facts=[fact | {"what": thing.english}])
+    plan = doing(s, subject, fact["did"])
+    return render(kind, en, de, zh, plan, facts=[fact | {"what": thing.english}])
 
 
 def clock(s):
@@ -452,7 +460,8 @@ def seat(s):
     zh = [*chinese.noun_phrase(subject), *(["都"] if subject.det == "all" else []), "坐在"]
     fact = {"who": subject.key, "did": "sit", "where": f"{ordinal.english} row"}
     de += f"{ordinal.german}en Reihe"
-    return render("seat", en, de, [*zh, *ordinal.chinese, "排"], facts=[fact])
+    zh += [*ordinal.chinese, "排"]
+    return render("seat", en, de, zh, doing(s, subject, "sit"), facts=[fact])
 
 
 def where_is(s):
