@@ -53,29 +53,30 @@ def run(root, out):
 
 def run_lesson(console, root, out):
     """Executes the solution notebook and says what its cells showed."""
-    import nbclient
     import nbformat
 
-    notebook = nbformat.read(root / "solutions" / "02_attention.ipynb", as_version=4)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    done = 0
+    from course.authoring import AuthoringError
+    from course.authoring.executing import execute
 
-    def on_cell(cell, cell_index, **_):
-        nonlocal done
-        if cell.cell_type == "code":
-            done += 1
-            first = next((x for x in cell.source.splitlines() if x and x[0] != "#"), "")
-            status.update(f"cell {done} of {len(cells)}: {first[:60]}")
+    path = root / "solutions" / "02_attention.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    places = [f"cell {index + 1}" for index in range(len(notebook.cells))]
 
-    client = nbclient.NotebookClient(notebook, timeout=300, on_cell_start=on_cell)
+    def on_cell(index):
+        if index in code:
+            lines = notebook.cells[index].source.splitlines()
+            first = next((x for x in lines if x and x[0] != "#"), "")
+            status.update(f"cell {code.index(index) + 1} of {len(code)}: {first[:60]}")
+
     with console.status("starting the kernel") as status:
         try:
-            client.execute(cwd=out)
-        except nbclient.exceptions.CellExecutionError as error:
-            console.print(f"A cell failed:\n{error}")
+            execute(notebook, places, path.name, root, on_cell=on_cell)
+        except AuthoringError as error:
+            console.print(str(error), highlight=False, markup=False)
             return False
     nbformat.write(notebook, out / "02_attention.ipynb")
-    console.print(f"{len(cells)} cells ran; the notebook with its outputs is 02_attention.ipynb")
+    console.print(f"{len(code)} cells ran; the notebook with its outputs is 02_attention.ipynb")
     return True
 
 
@@ -107,7 +108,8 @@ def grade_class(console, root, out):
 
     samples = root / "tests" / "submissions" / "attention"
     folder = out / "class"
-    shutil.rmtree(folder, ignore_errors=True)
+    for old in (folder, out / "grades"):
+        shutil.rmtree(old, ignore_errors=True)
     for student in STUDENTS:
         shutil.copytree(samples / student, folder / student)
     with console.status("starting") as status:
@@ -118,9 +120,9 @@ def grade_class(console, root, out):
         )
     with open(out / "grades" / "grades.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    table = Table(*rows[0].keys())
-    for row in rows:
-        table.add_row(*row.values())
+    table = Table("", *(row["student"].replace("_", " ") for row in rows))
+    for name in (n for n in rows[0] if n not in ("student", "flags")):
+        table.add_row(name, *(row[name] for row in rows))
     console.print(table)
     console.print(str(summary), highlight=False, markup=False)
     return len(rows) == len(STUDENTS)

@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 _LIVE = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 
 
-def execute(made, places, file, root, solved=True):
+def execute(made, places, file, root, solved=True, on_cell=None):
     """Runs every cell and fills in the outputs, in place.
 
     Args:
@@ -26,6 +26,7 @@ def execute(made, places, file, root, solved=True):
         file: the source, for messages.
         root: the course's folder; its `course` is the one that is imported.
         solved: whether its grade cells are to earn all their points, or none.
+        on_cell: called as `on_cell(index)` before each cell.
 
     Returns:
         The seconds it took.
@@ -38,7 +39,7 @@ def execute(made, places, file, root, solved=True):
     with tempfile.TemporaryDirectory(prefix="course-build-") as folder:
         work, home = Path(folder, "work"), Path(folder, "home")
         work.mkdir()
-        _run(made, places, file, work, _environment(root, home))
+        _run(made, places, file, work, _environment(root, home), on_cell)
         for cell in made.cells:
             _keep(cell, folder, str(home))
     findings = []
@@ -60,7 +61,7 @@ def _environment(root, home):
     return chosen
 
 
-def _run(made, places, file, work, environment):
+def _run(made, places, file, work, environment, on_cell):
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
@@ -79,6 +80,12 @@ def _run(made, places, file, work, environment):
             return ThisPython()
 
     now = [0]
+
+    def started(cell, cell_index):
+        now[0] = cell_index
+        if on_cell is not None:
+            on_cell(cell_index)
+
     client = NotebookClient(
         made,
         kernel_manager_class=Manager,
@@ -87,7 +94,7 @@ def _run(made, places, file, work, environment):
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
-        on_cell_start=lambda cell, cell_index: now.__setitem__(0, cell_index),
+        on_cell_start=started,
     )
     language = dict(made.metadata["language_info"])
     try:
