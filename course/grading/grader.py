@@ -61,6 +61,7 @@ class Session:
         refused: modules that the submission may not import.
         limits: its `sandbox.Limits`.
         cancel: an event that stops all waiting, or None.
+        drawn: whether its process has seen hidden inputs: a later one may have learnt of them.
     """
 
     document: object
@@ -69,6 +70,7 @@ class Session:
     refused: list
     limits: sandbox.Limits
     cancel: object = None
+    drawn: bool = False
     child: object = None
     starts: int = 0
     used: float = 0.0
@@ -96,8 +98,10 @@ class Session:
         return self.limits.wall - self.used - (self.child.used if self.child else 0.0)
 
     def flag(self, text):
-        """Notes something that student and instructor may know."""
-        if text not in self.flags:
+        """Notes something that student and instructor may know, as long as it tells no input."""
+        if self.drawn:
+            self.note(text)
+        elif text not in self.flags:
             self.flags.append(text)
 
     def note(self, text):
@@ -139,8 +143,8 @@ class Session:
             self._lost_in(cell, lost, names, seconds)
             return False
         finally:
-            # A second process may have learnt of inputs from the first: only that one is quoted.
-            self.outputs.setdefault(index, _excerpt(output))
+            if not self.drawn:
+                self.outputs.setdefault(index, _excerpt(output))
             if output.total > output.limit:
                 size, kept = output.total / 1e6, output.limit / 1e6
                 self.flag(f"{cell.label} printed {size:.0f} MB, {kept:.0f} MB kept")
@@ -150,7 +154,7 @@ class Session:
         if answer["interrupted"]:
             self.flag(f"{cell.label} was stopped after {seconds:.0f} s")
             error = _too_slow(seconds, error)
-        if error is not None:
+        if error is not None and not self.drawn:
             self.errors[index] = cell_error(error)
         return True
 
@@ -163,7 +167,8 @@ class Session:
         else:
             self.flag(f"{cell.label} ended the process ({lost.detail or lost.why})")
             error = {"message": "This cell ended the whole process."}
-        self.errors[cell.index] = cell_error(error)
+        if not self.drawn:
+            self.errors[cell.index] = cell_error(error)
         fatal_again = cell.index in self.instead
         only = matching.definitions_only(cell.source) if names and not fatal_again else None
         self.instead[cell.index] = only
@@ -206,6 +211,7 @@ class Session:
             "index": found.index,
             "plan": plan | {"seconds": seconds},
         }
+        self.drawn = True
         answer = self.child.ask(request, seconds + 2 * self.limits.grace)
         if "plan_error" in answer:
             raise _Fault(f"its plan cannot be carried out: {answer['plan_error']}"[:300])

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from course import __version__, runtime
 from course import exercises as bank
+from course.grading import GradingError, checking, feedback, records, sandbox
 from course.grading import assignment as assignments
-from course.grading import checking, feedback, records, sandbox
 from course.grading.choosing import plan_work
 from course.grading.grader import grade_document
 
@@ -83,8 +83,9 @@ def grade(
     asked = _asked(submissions, assignment)
     lesson = checking.lesson_for(Path(), None, lesson) if lesson else asked.lesson
     work = plan_work(submissions, lesson, skip={asked.extra_folder})
-    out.mkdir(parents=True, exist_ok=True)
+    _check(Path(submissions), out, jobs)
     seed = records.seed_for(out, seed)
+    out.mkdir(parents=True, exist_ok=True)
     for part in (out, out / "records", out / "feedback"):
         records.clear_halves(part)
     sandbox.sweep()
@@ -109,6 +110,18 @@ def grade(
         kept=sum(record["kept"] for record in everything),
         ungraded=[(r["student"], r["reason"]) for r in everything if r["state"] != "graded"],
     )
+
+
+def _check(submissions, out, jobs):
+    if out.exists() and not out.is_dir():
+        raise GradingError(f"--out {out} is a file: give a folder for the results")
+    if submissions.is_dir() and out.resolve().is_relative_to(submissions.resolve()):
+        raise GradingError(
+            f"--out {out} is inside {submissions}, where it would be taken for a student's: "
+            "choose a folder outside"
+        )
+    if jobs is not None and jobs < 1:
+        raise GradingError(f"jobs is {jobs}, expected 1 or more submissions at a time")
 
 
 def _asked(submissions, given):

@@ -174,7 +174,8 @@ class Child:
         if not isinstance(answer, dict) or answer.get("number") != self.number:
             raise Lost("malformed", "an answer to nothing that was asked")
         if "lost" in answer:
-            raise Lost("ended", str(answer["lost"])[:80])
+            known = answer["lost"] in ("KeyboardInterrupt", "MemoryError")
+            raise Lost("ended", answer["lost"] if known else "")
         return answer
 
     def _ending(self):
@@ -198,6 +199,7 @@ class Child:
         # Its number stays its own until it is waited for, so the group is signalled before.
         self._signal(signal.SIGKILL)
         self.process.wait()
+        _end(lambda folder: folder == self.folder)
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self.printed, 1 << 20):
                 self.output.add(data)
@@ -299,13 +301,49 @@ _sweeping = threading.Lock()
 
 
 def sweep():
-    """Removes the folders that a killed supervisor of this user left behind."""
+    """Ends the processes and removes the folders that a killed supervisor of this user left."""
     with _sweeping:
+        _end(_abandoned)
         for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-            pid = folder.name.removeprefix(PREFIX).partition("-")[0]
-            with contextlib.suppress(OSError, ValueError):
-                if folder.stat().st_uid == os.getuid() and not _alive(int(pid)):
+            with contextlib.suppress(OSError):
+                if folder.stat().st_uid == os.getuid() and _abandoned(folder):
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _abandoned(folder):
+    """Whether the supervisor that made this folder has ended."""
+    name = Path(folder).name
+    pid = name.removeprefix(PREFIX).partition("-")[0]
+    return name.startswith(PREFIX) and pid.isdecimal() and not _alive(int(pid))
+
+
+def _end(of_folder):
+    """Ends what submissions started outside their process groups, on Linux.
+
+    Args:
+        of_folder: `of_folder(TMPDIR of a process) -> bool`: whether that process is to end.
+    """
+    for _ in range(20):  # a process may have started another meanwhile
+        found = [pid for pid, folder in _processes() if of_folder(folder)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _processes():
+    """(id, TMPDIR) of each process beside this one that has a submission's folder there."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            # Ids of another container's processes are not what their folders' names say.
+            if not (entry / "ns/pid").samefile("/proc/self/ns/pid"):
+                continue
+            for variable in variables:
+                name, _, value = os.fsdecode(variable).partition("=")
+                if name == "TMPDIR" and PREFIX in value:
+                    yield int(entry.name), value
 
 
 def _alive(pid):
