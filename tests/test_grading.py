@@ -212,32 +212,22 @@ def test_a_page_is_one_file_that_asks_for_nothing(class_of_samples):
 def test_the_same_seed_gives_the_same_points_and_another_the_same_verdicts(
     class_of_samples, tmp_path
 ):
-    for student in ("wrong", "partly_right"):
-        shutil.copytree(SAMPLES / student, tmp_path / "class" / student)
-    out = tmp_path / "out"
-    again = jobs.grade(tmp_path / "class", out, seed=SEED, limits=LIMITS)
+    shutil.copytree(SAMPLES / "wrong", tmp_path / "class" / "wrong")
+    again = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED, limits=LIMITS)
     # Into the same folder: grades of two seeds are never mixed.
-    other = jobs.grade(tmp_path / "class", out, seed=SEED + 1, limits=LIMITS)
-    assert (other.graded, other.kept) == (2, 0)
-    for student in ("wrong", "partly_right"):
-        first, second, third = (
-            record_of(each, student) for each in (class_of_samples, again, other)
-        )
-        keys = ("points", "mistakes", "probes", "message")
-        assert [[e[k] for k in keys] for e in first["exercises"]] == [
-            [e[k] for k in keys] for e in second["exercises"]
-        ]
-        assert third["seed"] == SEED + 1
-        assert [e["points"] for e in first["exercises"]] == [
-            e["points"] for e in third["exercises"]
-        ]
-        assert [e["mistakes"] for e in first["exercises"]] == [
-            e["mistakes"] for e in third["exercises"]
-        ]
-        details = [
-            [p["detail"] for e in r["exercises"] for p in e["probes"]] for r in (first, third)
-        ]
-        assert details[0] != details[1], "the seed changes no input"
+    other = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED + 1, limits=LIMITS)
+    assert (other.graded, other.kept) == (1, 0)
+    first, second, third = (record_of(each, "wrong") for each in (class_of_samples, again, other))
+    assert third["seed"] == SEED + 1
+    assert third["points"] > 0
+
+    def of_exercises(record, *keys):
+        return [[e[key] for key in keys] for e in record["exercises"]]
+
+    seen = ("points", "mistakes", "message", "probes")
+    assert of_exercises(first, *seen) == of_exercises(second, *seen)
+    assert of_exercises(first, "points", "mistakes") == of_exercises(third, "points", "mistakes")
+    assert of_exercises(first, "probes") != of_exercises(third, "probes"), "the inputs are the same"
 
 
 # --- a class of rogues --------------------------------------------------------------------------
@@ -313,7 +303,9 @@ CLASS = {
         "            pass",
         KEY + "def double(x):\n    for number in range(20):\n        forge(number)\n    return x",
     ]),
-    "hoards": (None, "", ["hoard = []\nwhile True:\n    hoard.append(bytearray(10**8))", RIGHT]),
+    "hoards": (None, "", [
+        "import numpy as np\nhoard = []\nwhile True:\n    hoard.append(np.empty(10**8))", RIGHT,
+    ]),
     "keeps running": (1, "", [
         "import subprocess, threading, time\n"
         "def work():\n"
@@ -341,7 +333,7 @@ CLASS = {
         "    print(f'I saw {x}')\n"
         "    raise SystemExit(f'I saw {x}')",
     ]),
-    "writes to every file": (1, "ended the process", [
+    "writes to every file": (1, "wrote into the grader's files", [
         "import os\n"
         "for descriptor in range(3, 64):\n"
         "    try:\n"
@@ -512,7 +504,7 @@ def _is_sleep(pid):
 def test_an_endless_answer_ends_with_the_time_of_its_submission(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", FAST)
     hand_in(tmp_path / "class", "endless", KEY + "def double(x):\n    while True:\n        x = -x")
-    limits = sandbox.Limits(wall=6.0, cell=3.0, reserve=3.0, grace=1.0)
+    limits = sandbox.Limits(wall=4.0, cell=2.0, reserve=2.0, grace=0.5)
     summary = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED, limits=limits)
     (exercise,) = record_of(summary, "endless")["exercises"]
     assert exercise["points"] == 0
@@ -832,13 +824,10 @@ def test_check_of_a_notebook_lists_every_exercise_and_fails_with_exit_code_1(tmp
         ("00_start.py", "x = 1", "answers no exercise of lesson start"),
     ],
 )
-@pytest.mark.parametrize("json_asked", [False, True])
-def test_check_of_a_file_that_cannot_be_checked_says_why(
-    tmp_path, name, content, words, json_asked
-):
+def test_check_of_a_file_that_cannot_be_checked_says_why(tmp_path, name, content, words):
     if content is not None:
         (tmp_path / name).write_text(content)
-    done = course("check", tmp_path / name, *["--json"] * json_asked)
+    done = course("check", tmp_path / name, "--json")
     assert done.returncode == 2
     assert words in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr

@@ -165,7 +165,8 @@ class Session:
             self.flag(f"{cell.label} was stopped after {seconds:.0f} s, and the process with it")
             error = _too_slow(seconds, None)
         else:
-            self.flag(f"{cell.label} ended the process ({lost.detail or lost.why})")
+            how = "it wrote into the grader's files" if lost.why == "malformed" else lost.detail
+            self.flag(f"{cell.label} ended the process ({how or lost.why})")
             error = {"message": "This cell ended the whole process."}
         if not self.drawn:
             self.errors[cell.index] = cell_error(error)
