@@ -84,8 +84,8 @@ for phrase in (
 # | word 3 | (1, 1) | 60 | 1·1 + 0·1 = 1 |
 #
 # 1. The **score** of a key is its dot product with the query: large where the two point the same way.
-# 2. **Scale**: divide by $\sqrt{d_k}$, where $d_k$ is the length of the query. Here $d_k = 2$, and
-#    1, 0, 1 become 0.71, 0, 0.71. Section 5 shows why.
+# 2. **Scale**: divide by $\sqrt{d_k}$, where $d_k$ is the width of the query: how many numbers it
+#    has. Here $d_k = 2$, and 1, 0, 1 become 0.71, 0, 0.71. Section 5 shows why.
 # 3. **Softmax** turns scores into **weights**: numbers above 0 that sum to 1. It takes $e^x$ of each
 #    number and divides by the sum. $e^{0.71} = 2.03$ and $e^0 = 1$, together
 #    2.03 + 1 + 2.03 = 5.06. The weights are 0.40, 0.20, 0.40.
@@ -729,7 +729,7 @@ curves(
 
 # %% exercise="attention.cost"
 def cost_report(lengths, seconds, d_model):
-    """The measured exponent, and the length from which attention dominates."""
+    """The measured exponent, and the length at which attention costs as much as the projections."""
     ### BEGIN SOLUTION
     slope, _ = np.polyfit(np.log(lengths), np.log(seconds), 1)
     return {"exponent": float(slope), "crossover": 2.0 * d_model}

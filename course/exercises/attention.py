@@ -101,6 +101,12 @@ def naive_softmax(scores):
     return (exponentials / exponentials.sum(-1, keepdims=True)).astype("float64")
 
 
+def one_maximum(scores):
+    """Softmax in float32 that subtracts one maximum from all rows: a row far below it is 0/0."""
+    exponentials = np.exp((scores - scores.max()).astype("float32"))
+    return (exponentials / exponentials.sum(-1, keepdims=True)).astype("float64")
+
+
 def over_everything(scores):
     flat = scores.reshape(*scores.shape[:-2], -1)
     return softmax(flat).reshape(scores.shape)
@@ -111,6 +117,8 @@ SINGLE_SUSPECTS = {
     "divided-by-d-k": lambda i: attend(*qkv(i), divide_by=i["query"].shape[-1]),
     "multiplied-by-root": lambda i: attend(*qkv(i), divide_by=i["query"].shape[-1] ** -0.5),
     "scaled-by-length": lambda i: attend(*qkv(i), divide_by=i["key"].shape[-2] ** 0.5),
+    "scaled-by-query-length": lambda i: attend(*qkv(i), divide_by=i["query"].shape[-2] ** 0.5),
+    "half-of-d-k": lambda i: attend(*qkv(i), divide_by=i["query"].shape[-1] / 2),
     "scaled-by-d-v": lambda i: attend(*qkv(i), divide_by=i["value"].shape[-1] ** 0.5),
     "scaled-after-softmax": lambda i: attend(
         *qkv(i), divide_by=1.0, weigh=lambda s: softmax(s) / i["query"].shape[-1] ** 0.5
@@ -121,6 +129,7 @@ SINGLE_SUSPECTS = {
     "divided-by-sum": lambda i: attend(*qkv(i), weigh=lambda s: s / s.sum(-1, keepdims=True)),
     "equal-weights": lambda i: attend(*qkv(i), weigh=lambda s: softmax(np.zeros_like(s))),
     "overflow": lambda i: attend(*qkv(i), weigh=naive_softmax),
+    "one-maximum": lambda i: attend(*qkv(i), weigh=one_maximum),
     "mean-of-keys": lambda i: attend(i["query"], i["key"], i["key"]),
     "scores-from-values": lambda i: (
         (w := softmax(i["query"] @ swap(i["value"]) / i["query"].shape[-1] ** 0.5)) @ i["value"],
@@ -209,6 +218,16 @@ def may_attend(ids, causal, pad_id=0, *, inside=np.less_equal, padding="keys"):
     return allowed & inside(position[None, :], position[:, None]) if causal else allowed.copy()
 
 
+def real_tokens(find):
+    """A suspect with its own idea of which tokens are real: `find(ids, pad_id)`, booleans."""
+
+    def imitate(i):
+        real = find(i["ids"], i.get("pad_id", 0))
+        return may_attend(np.where(real, 1, 0), i["causal"], 0)
+
+    return imitate
+
+
 def masked(**knobs):
     return lambda i: may_attend(i["ids"], i["causal"], i.get("pad_id", 0), **knobs)
 
@@ -243,6 +262,12 @@ judge_mask = Match(
         "padding-only-alone": lambda i: masked(padding="none" if i["causal"] else "keys")(i),
         "or-instead-of-and": _or_instead_of_and,
         "first-sentence-only": masked(padding="first"),
+        "greater-than-pad": real_tokens(lambda ids, pad: ids > pad),
+        "until-first-padding": real_tokens(lambda ids, pad: (ids != pad).cumprod(-1) > 0),
+        "no-padding-hides-all": real_tokens(
+            lambda ids, pad: np.arange(ids.shape[-1]) < (ids == pad).argmax(-1)[:, None]
+        ),
+        "diagonal-open": lambda i: masked()(i) | np.eye(i["ids"].shape[-1], dtype=bool),
         "pad-id-ignored": lambda i: may_attend(i["ids"], i["causal"], 0),
         "one-row-only": only_if(lambda i: not i["causal"], lambda i: masked()(i)[:, :1]),
         "no-batch": only_if(
@@ -365,9 +390,24 @@ def _empty_rows_zeroed(i, got):
     return np.where(some, output, 0), np.where(some, weights, 0)
 
 
+def _zero_means_hidden(i):
+    """A visible key is hidden too where its score happens to be 0."""
+    scores = attend(*qkv(i), weigh=lambda s: s)[1]
+    return attend(*qkv(i), i["mask"] & (scores != 0))
+
+
+def score_of_zero(rng):
+    """A visible key whose score is exactly 0, which is a score like any other."""
+    drawn = draw(query=(2, 4), key=(3, 4), value=(3, 3))(rng)
+    drawn["query"][:, 1:] = 0
+    drawn["key"][1, 0] = 0
+    return drawn | {"mask": np.array([[0, 1, 1], [1, 1, 0]], bool)}
+
+
 judge_masked = Match(
     masking("right"),
     {
+        "zero-means-hidden": _zero_means_hidden,
         "mask-ignored": lambda i: attend(*qkv(i)),
         "inverted": lambda i: attend(*qkv(i), ~i["mask"]),
         "inverted-nan": lambda i: attend(*qkv(i), ~i["mask"], masking="nan"),
@@ -414,7 +454,7 @@ FULLY_MASKED_ROW = exercise(
     may_not_call=MAY_NOT_CALL,
     probes=(
         masked_probe("every key allowed: nothing changes", 0.25, with_mask([[1, 1, 1], [1, 1, 1]])),
-        masked_probe("one key hidden", 1, with_mask([[1, 1, 0], [1, 1, 0]], scale=2.0)),
+        masked_probe("one key hidden", 0.75, with_mask([[1, 1, 0], [1, 1, 0]], scale=2.0)),
         masked_probe("a causal mask", 1, with_mask(TRIANGLE)),
         masked_probe(
             "a query with no key at all: exactly 0", 1.5, with_mask([[1, 1, 0], [0, 0, 0]])
@@ -425,6 +465,7 @@ FULLY_MASKED_ROW = exercise(
             with_mask([[1, 1, 0], [0, 1, 1]], leading=(2, 3)),
             if_raises="one-sentence-only",
         ),
+        masked_probe("a visible key with a score of 0", 0.25, score_of_zero),
         masked_probe(
             "float16, one query with no key",
             0.5,
@@ -441,6 +482,9 @@ FULLY_MASKED_ROW = exercise(
 
 
 # 4. Multi-head attention by hand
+
+
+WEIGHTS = ("w_q", "w_k", "w_v", "w_o")
 
 
 def split(x, heads, how="right"):
@@ -462,6 +506,8 @@ def merge(x, how="right"):
         return x.transpose(0, 2, 3, 1).reshape(batch, length, heads * d_head)
     if how == "reversed":
         return x[:, ::-1].transpose(0, 2, 1, 3).reshape(batch, length, heads * d_head)
+    if how == "swapped":  # length and d_head in place of heads and length
+        return x.transpose(0, 1, 3, 2).reshape(batch, length, heads * d_head)
     if how == "mean":
         return np.tile(x.mean(1), heads)
     return x.transpose(0, 2, 1, 3).reshape(batch, length, heads * d_head)
@@ -472,7 +518,7 @@ def multi_head(
 ):
     """Multi-head attention in float64, with a knob for each slip."""
     x = np.asarray(i["x"], "float64")
-    w = [np.asarray(knobs.get(n, i[n]), "float64") for n in ("w_q", "w_k", "w_v", "w_o")]
+    w = [np.asarray(knobs.get(n, i[n]), "float64") for n in WEIGHTS]
     heads, d_model = i["num_heads"], x.shape[-1]
     divide = {
         "d_head": (d_model / heads) ** 0.5,
@@ -497,6 +543,14 @@ def heads_of(**knobs):
     return lambda i: multi_head(i, **knobs)
 
 
+def _cut_before_projecting(i):
+    """Each head sees its own columns of the words alone: kernels without their other blocks."""
+    size = i["x"].shape[-1]
+    block = np.arange(size) // (size // i["num_heads"])
+    own = block[:, None] == block[None, :]
+    return multi_head(i, **{name: i[name] * own for name in WEIGHTS[:3]})
+
+
 MULTI_SUSPECTS = {
     "split-by-reshape": heads_of(splits="reshape"),
     "split-and-merge-by-reshape": heads_of(splits="reshape", merges="reshape"),
@@ -504,6 +558,9 @@ MULTI_SUSPECTS = {
     "split-interleaved": heads_of(splits="interleaved"),
     "merge-interleaved": heads_of(merges="interleaved"),
     "merge-reversed": heads_of(merges="reversed"),
+    "merge-swapped": heads_of(merges="swapped"),
+    "split-and-merge-interleaved": heads_of(splits="interleaved", merges="interleaved"),
+    "cut-before-projecting": _cut_before_projecting,
     "heads-averaged": heads_of(merges="mean"),
     "one-head-only": lambda i: multi_head(i | {"num_heads": 1}),
     "scaled-by-d-model": heads_of(scale="d_model"),
@@ -522,8 +579,6 @@ MULTI_SUSPECTS = {
     "after-softmax": heads_of(masking="after"),
     "residual-added": lambda i: multi_head(i) + i["x"],
 }
-
-WEIGHTS = ("w_q", "w_k", "w_v", "w_o")
 
 
 def sentences(*, batch=1, length=3, d_model=4, num_heads=2, identity=(), mask=None):
@@ -696,6 +751,8 @@ judge_cost = Match(
         "no-logarithms": cost(exponent),
         "one-logarithm": cost(lambda n, t: exponent(n, np.log(t))),
         "axes-swapped": cost(lambda n, t: exponent(np.log(t), np.log(n))),
+        "slope-turned-over": cost(lambda n, t: 1 / exponent(np.log(t), np.log(n))),
+        "one-added": cost(lambda n, t: exponent(np.log1p(n), np.log1p(t))),
         "intercept": cost(lambda n, t: np.polyfit(np.log(n), np.log(t), 1)[1]),
         "first-and-last": cost(lambda n, t: np.log(t[-1] / t[0]) / np.log(n[-1] / n[0])),
         "growth-factor": cost(lambda n, t: np.mean(t[1:] / t[:-1])),

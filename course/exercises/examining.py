@@ -156,7 +156,14 @@ def _explain(exercise, reports, alike):
     agreed = [m for m in exercise.mistakes if m in alike and any(m in v.mistakes for v in failed)]
     if agreed:
         return tuple(agreed[:2])
-    # Else what the first failure suggests, as far as the other probes do not speak against it.
+    # Else what the first failure suggests, as far as the other probes do not speak against it. A
+    # failure that nothing explains speaks against a name that one probe alone suggests: that may
+    # be chance, and no name is better than a wrong one.
+    nameless = [v for v in failed[1:] if v.mistakes[0] in VAGUE and v.consistent is not None]
+    if first[0] in exercise.mistakes and nameless:
+        heard = [m for m in first if sum(m in v.mistakes for v in failed) > 1]
+        heard += [m for m in first if all(m in v.consistent for v in nameless)]
+        first = tuple(m for m in first if m in heard) or nameless[0].mistakes
     judged = [r.verdict.consistent for r in reports if r.verdict.consistent is not None]
     agreeing = {m: sum(m in consistent for consistent in judged) for m in first}
     return tuple([m for m in first if agreeing[m] == max(agreeing.values())][:2])

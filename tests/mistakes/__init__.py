@@ -8,7 +8,8 @@ One module per lesson. A wrong answer carries the id of its mistake, a right one
     @right("attention.scaled_dot_product")
     def with_einsum(query, key, value): ...
 
-`tests/test_mistakes.py` puts every one of them to the probes of its exercise, with several seeds.
+`attention_class.py` holds answers of someone who had only the notebook. `tests/test_mistakes.py`
+puts every one of them to the probes of its exercise, with several seeds.
 `python -m tests.mistakes [-v]` prints the totals; -v prints what each answer is told as well.
 """
 
@@ -73,7 +74,7 @@ class Catalogue(list):
 def modules():
     """Names of the modules that hold a catalogue."""
     names = (path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
-    return sorted(name for name in names if not name.endswith("_unseen"))
+    return sorted(names)
 
 
 def catalogue(module):
