@@ -209,7 +209,8 @@ class MultiHeadAttention(keras.layers.Layer):
         # scaled_dot_product_attention in its two halves: dropout falls between them (section 5.4).
         scores = ops.matmul(query * self.d_head**-0.5, ops.swapaxes(key, -1, -2))
         weights = _masked_softmax(scores, attention_mask)  # (batch, heads, q, k)
-        heads = ops.matmul(self.dropout_layer(weights, training=training), value)
+        kept = self.dropout_layer(weights, training=training) if self.dropout else weights
+        heads = ops.matmul(kept, value)  # (batch, heads, q, d_head)
         output = self.output_dense(self.merge_heads(heads))  # (batch, q, d_model)
         return (output, weights) if return_weights else output
 
