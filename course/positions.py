@@ -121,8 +121,8 @@ def alibi_bias(num_heads, query_length, key_length=None):
         float32 tensor `(num_heads, query_length, key_length)`, entries ≤ 0, 0 where a query meets
         its own position.
 
-    Reference: Press et al. 2022, "Train Short, Test Long", equation in section 3. There a query sees
-    only earlier keys; the absolute value makes it hold for encoders too.
+    Reference: Press et al. 2022, "Train Short, Test Long", section 3. There a query sees only
+    earlier keys; the absolute value makes it hold for encoders too.
     """
     key_length = query_length if key_length is None else key_length
     keys = ops.arange(key_length, dtype="float32")  # (k,)
