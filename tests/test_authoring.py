@@ -17,6 +17,8 @@ from course import authoring, exercises
 from course.authoring import building, depends, executing, notebook, template
 from course.grading import assignment
 
+pytest.importorskip("nbgrader", reason="nbgrader is not installed")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A lesson beside those of the course: one exercise to write, one to repair, one question.

@@ -231,7 +231,7 @@ def test_mirrors_are_tried_in_order_and_each_failure_is_told(server, toy, course
         "silent for 1 s",
         "silent for 1 s",
         "redirects without end",
-        "no connection (Failed to establish a new connection: [Errno",
+        "no connection (",
     )
     assert len(failures) == len(expected)
     assert all(word in line for word, line in zip(expected, failures, strict=True))

@@ -23,9 +23,10 @@ LESSON = "02_attention"
 # A kernel that loads TensorFlow or JAX on a busy two-core machine; a hang is caught, a wait is not.
 CELL_SECONDS = 300
 
-# What a machine like Colab's TPU runtime can be asked: not the tests that are about a browser, an
-# environment, another framework, or that take long.
-UNIT_TESTS = "not (browser or environments or needs_tf or parity or slow)"
+# What a machine like Colab's TPU runtime can be asked: what touches Keras, and is not about a
+# browser or another framework and does not take long.
+UNIT_TESTS = "backend and not (browser or environments or needs_tf or parity or slow)"
+NOT_THERE = ["test_packaging", "test_environments", "test_mistakes"]  # the last has just run on JAX
 
 
 @contextlib.contextmanager
@@ -136,7 +137,7 @@ def test_the_unit_tests_pass_with_no_tensorflow_installed(tpu, tmp_path):
     variables = environments.students_environment(
         tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT)
     )
-    ignored = [f"--ignore=tests/{name}.py" for name in ("test_packaging", "test_environments")]
+    ignored = [f"--ignore=tests/{name}.py" for name in NOT_THERE]
     done = subprocess.run(
         [tpu.python, "-m", "pytest", "-p", "no:cacheprovider", "-m", UNIT_TESTS, *ignored, "tests"],
         cwd=ROOT,
@@ -146,7 +147,7 @@ def test_the_unit_tests_pass_with_no_tensorflow_installed(tpu, tmp_path):
         timeout=1500,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 100
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 80
 
 
 @pytest.fixture(scope="module")

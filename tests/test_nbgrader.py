@@ -148,7 +148,7 @@ def test_nbgrader_gives_the_points_of_our_checks(lesson, scores):
     assert 0 < total < sum(most for _, most in found["partly"].values())
 
 
-@pytest.mark.parametrize("lesson", ["start"])
+@pytest.mark.parametrize("lesson", ["start", "attention"])
 def test_a_solved_lesson_passes_nbgraders_validation(lesson, tmp_path):
     answers = answers_of(lesson)
     made = nbformat.read(ROOT / "lessons" / file_of(lesson), as_version=4)

@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from course import exercises, runner
+from course import exercises, runner, runtime
 from course.exercises.examining import examine
 
 SEEDS = (0, 1, 20_250_101)  # the public seed, and two as a grader might draw them
@@ -60,9 +60,12 @@ class Entry:
 class Catalogue(list):
     """The answers of one module, in its order."""
 
-    def wrong(self, exercise, *mistakes, seconds=None):
+    def wrong(self, exercise, *mistakes, seconds=None, only_on=None):
+        """Notes an answer; `only_on` names the backend without which it is another answer."""
+
         def note(answer):
-            self.append(Entry(exercise, answer, mistakes, seconds))
+            if only_on in (None, runtime.choose_backend()):
+                self.append(Entry(exercise, answer, mistakes, seconds))
             return answer
 
         return note

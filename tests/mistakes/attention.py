@@ -1432,15 +1432,14 @@ class OneSentence(Base):
         return ops.reshape(x, (1, x.shape[1], self.d_model))
 
 
-if keras.backend.backend() == "tensorflow":  # JAX has no float64 unless it is told to
+# JAX has no float64 unless it is told to.
+@wrong("wrong-dtype", only_on="tensorflow")
+class InFloat64(Base):
+    def __init__(self, num_heads, d_model, **kwargs):
+        super().__init__(num_heads, d_model, **{"dtype": "float64"} | kwargs)
 
-    @wrong("wrong-dtype")
-    class InFloat64(Base):
-        def __init__(self, num_heads, d_model, **kwargs):
-            super().__init__(num_heads, d_model, **{"dtype": "float64"} | kwargs)
-
-        def call(self, x):
-            return ops.convert_to_tensor(ops.convert_to_numpy(super().call(x)), dtype="float64")
+    def call(self, x):
+        return ops.convert_to_tensor(ops.convert_to_numpy(super().call(x)), dtype="float64")
 
 
 @wrong("wrong-arguments")

@@ -52,7 +52,7 @@ def amy_scaled_dot_product(query, key, value):
 
 
 # The root of d_k is a float32 tensor, so float16 inputs raise an error.
-@CATALOGUE.wrong("attention.scaled_dot_product", "exception", "wrong-type")
+@CATALOGUE.wrong("attention.scaled_dot_product", "exception", only_on="tensorflow")
 def ben_scaled_dot_product(q, k, v):
     import tensorflow as tf
 
@@ -159,7 +159,7 @@ def ines_make_mask(token_ids, causal=False, pad_id=0):
 
 
 # Hidden only where padding and future agree: minimum of the two in place of maximum.
-@CATALOGUE.wrong("attention.masks", "or-instead-of-and", "wrong-type")
+@CATALOGUE.wrong("attention.masks", "or-instead-of-and", only_on="tensorflow")
 def jonas_make_mask(token_ids, causal=False, pad_id=0):
     import tensorflow as tf
 
