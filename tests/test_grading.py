@@ -268,7 +268,8 @@ def found_references(seed):
                     if str(getattr(type(value), "__module__", "")).startswith(ours[0]):
                         found.add("a judge in a frame")
             frame = frame.f_back
-    if any(name.startswith("COURSE_") and name not in ("COURSE_HOME", "COURSE_DATA") for name in os.environ):
+    allowed = {"COURSE_HOME", "COURSE_DATA"}
+    if any(name.startswith("COURSE_") and name not in allowed for name in os.environ):
         found.add("the environment")
     return sorted(found)
 '''
