@@ -6,8 +6,12 @@ paper: masks, one attention (equation 1), several heads (section 3.2.2).
 Masks are boolean and True means "may attend" or "is a real token", everywhere in this course.
 """
 
+import contextlib
+
 import keras
 from keras import ops
+
+from course.positions import alibi_slopes, rotary
 
 
 def causal_mask(length):
@@ -79,11 +83,13 @@ def scaled_dot_product_attention(query, key, value, attention_mask=None, return_
     return (output, weights) if return_weights else output
 
 
-def _masked_softmax(scores, attention_mask):
+def _masked_softmax(scores, attention_mask, score_bias=None):
     """Softmax over the keys that a query may see; a row with none of them is exactly 0."""
     # Half precision runs out of digits in a long sum of exponentials: do the softmax in float32.
     dtype = scores.dtype
     scores = ops.cast(scores, "float32") if dtype in ("float16", "bfloat16") else scores
+    if score_bias is not None:
+        scores = scores + ops.cast(score_bias, scores.dtype)
     if attention_mask is None:
         return ops.cast(ops.softmax(scores, axis=-1), dtype)
     attention_mask = ops.convert_to_tensor(attention_mask)
@@ -96,6 +102,44 @@ def _masked_softmax(scores, attention_mask):
     scores = ops.where(attention_mask, scores, -1e30)
     weights = ops.where(attention_mask, ops.softmax(scores, axis=-1), 0.0)
     return ops.cast(weights, dtype)
+
+
+def combine_masks(mask, other):
+    """What both masks allow; the first may be None."""
+    return other if mask is None else ops.logical_and(mask, other)
+
+
+_recordings = []
+
+
+@contextlib.contextmanager
+def recorded_weights():
+    """Collects the weights of every `MultiHeadAttention` that is called in a `with` block.
+
+    Yields:
+        A list that fills, in the order of the calls, with pairs of the layer's path and its weights
+        `(batch, num_heads, query_length, key_length)`. Graphs compiled before record nothing.
+    """
+    _recordings.append([])
+    try:
+        yield _recordings[-1]
+    finally:
+        _recordings.pop()
+
+
+def _write(cache, new, index):
+    """The cache `(batch, heads, max_length, d_head)` with new words in it from `index` on."""
+    max_length, length = cache[0].shape[2], new[0].shape[2]
+    known = all(isinstance(number, int) for number in (index, length, max_length))
+    if known and index + length > max_length:  # in a graph such a write lands too early, silently
+        raise ValueError(
+            f"cache_index = {index} and {length} new words need {index + length} places, and the "
+            f"cache has {max_length}: make a longer cache, or stop before its end."
+        )
+    return tuple(
+        ops.slice_update(old, (0, 0, index, 0), ops.cast(part, old.dtype))
+        for old, part in zip(cache, new, strict=True)
+    )
 
 
 @keras.saving.register_keras_serializable("course")
@@ -111,6 +155,8 @@ class MultiHeadAttention(keras.layers.Layer):
         dropout: rate at which attention weights are dropped in training.
         use_bias: whether the four projections have biases.
         kernel_initializer: initializer of the projections' kernels.
+        positions: "rotary" turns queries and keys by their positions, "alibi" takes their distance
+            off the scores, None does neither. For self-attention, where both count from one start.
 
     Call arguments:
         query: `(batch, query_length, d_model)`.
@@ -121,14 +167,27 @@ class MultiHeadAttention(keras.layers.Layer):
             key_length)`; True = may attend.
         return_weights: whether to return the weights `(batch, num_heads, query_length,
             key_length)` beside the output.
+        score_bias: float, broadcastable to the weights' shape, added to the scores before the mask.
+        cache: pair of keys and values, each `(batch, num_heads, max_length, d_head)`, of words
+            that were projected in earlier calls. Then key_length above is max_length.
+        cache_index: integer or integer tensor, the position of the first new word. Its keys and
+            values, made from `key` and `value`, are written into the cache from there on, and
+            query `i` sees positions up to `cache_index + i` (and what `attention_mask` leaves of
+            them). None: the cache is read as it is, and `key` and `value` are not looked at; so
+            cross-attention projects its keys once, with `keys_and_values`.
 
     Returns:
-        `(batch, query_length, d_model)`, or the pair of it and the weights. For a fully masked
-        query the attention is exactly 0, so that the output is the output projection's bias.
+        `(batch, query_length, d_model)`; with `return_weights` or `cache` a tuple of it, the
+        weights if asked for, and the cache with the new words in it if one was given. For a fully
+        masked query the attention is exactly 0, so that the output is the output projection's bias.
+
+    Raises:
+        ValueError: if `cache_index` is given without `cache`.
 
     Example:
         >>> layer = MultiHeadAttention(num_heads=8, d_model=512)
         >>> output = layer(words, attention_mask=causal_mask(length))
+        >>> output, cache = layer(next_word, cache=cache, cache_index=length)
 
     Reference: Vaswani et al. 2017, section 3.2.2.
     """
@@ -140,6 +199,7 @@ class MultiHeadAttention(keras.layers.Layer):
         dropout=0.0,
         use_bias=True,
         kernel_initializer="glorot_uniform",
+        positions=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -148,11 +208,14 @@ class MultiHeadAttention(keras.layers.Layer):
                 f"num_heads = {num_heads} does not divide d_model = {d_model}: "
                 "each head gets d_model / num_heads dimensions, so choose a divisor."
             )
+        if positions not in ("rotary", "alibi", None):
+            raise ValueError(f'positions = {positions!r}: choose "rotary", "alibi" or None.')
         self.num_heads = num_heads
         self.d_model = d_model
         self.dropout = dropout
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.positions = positions
         self.supports_masking = True
 
         def projection(name):
@@ -187,32 +250,74 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_mask=None,
         return_weights=False,
         training=None,
+        score_bias=None,
+        cache=None,
+        cache_index=None,
         mask=None,  # what Keras carries along from Embedding(mask_zero=True): `mask` where query
         query_mask=None,  # is the only tensor that is passed, else one for each
         key_mask=None,
     ):
-        if key is None:
+        if cache_index is not None and cache is None:
+            raise ValueError(
+                f"cache_index = {cache_index} says where to write and cache is None: "
+                "pass the pair of tensors to write into."
+            )
+        if cache is None and key is None:
             key_mask = mask if query_mask is None else query_mask
-        key = query if key is None else key
-        value = key if value is None else value
-        query = self.split_heads(self.query_dense(query))  # (batch, heads, q, d_head)
-        key = self.split_heads(self.key_dense(key))  # (batch, heads, k, d_head)
-        value = self.split_heads(self.value_dense(value))  # (batch, heads, k, d_head)
         if attention_mask is not None and len(attention_mask.shape) == 3:
             attention_mask = attention_mask[:, None, :, :]  # the same for every head
-        if key_mask is not None:
-            key_mask = key_mask[:, None, None, :]  # (batch, 1, 1, k): hides keys, not queries
-            attention_mask = (
-                key_mask if attention_mask is None else ops.logical_and(attention_mask, key_mask)
-            )
+        if cache is None and key_mask is not None:
+            # (batch, 1, 1, k): hides keys, not queries
+            attention_mask = combine_masks(attention_mask, key_mask[:, None, None, :])
+
+        start = 0 if cache_index is None else cache_index
+        if cache is not None and cache_index is None:
+            key, value = cache  # (batch, heads, k, d_head)
+        else:
+            key = query if key is None else key
+            key, value = self.keys_and_values(key, value, start)  # (batch, heads, k, d_head)
+        query = self.split_heads(self.query_dense(query))  # (batch, heads, q, d_head)
+        position = start + ops.arange(ops.shape(query)[2])  # (q,)
+        if self.positions == "rotary":
+            query = rotary(query, position)
+        if cache_index is not None:
+            key, value = cache = _write(cache, (key, value), cache_index)  # (…, max_length, d_head)
+            written = position[:, None] >= ops.arange(ops.shape(key)[2])  # (q, max_length)
+            attention_mask = combine_masks(attention_mask, written)
+        if self.positions == "alibi":
+            distance = ops.abs(position[:, None] - ops.arange(ops.shape(key)[2]))  # (q, k)
+            slopes = ops.convert_to_tensor(alibi_slopes(self.num_heads))[:, None, None]
+            penalty = -slopes * ops.cast(distance, "float32")  # (heads, q, k)
+            score_bias = penalty if score_bias is None else score_bias + penalty
 
         # scaled_dot_product_attention in its two halves: dropout falls between them (section 5.4).
         scores = ops.matmul(query * self.d_head**-0.5, ops.swapaxes(key, -1, -2))
-        weights = _masked_softmax(scores, attention_mask)  # (batch, heads, q, k)
+        weights = _masked_softmax(scores, attention_mask, score_bias)  # (batch, heads, q, k)
+        if _recordings:
+            _recordings[-1].append((self.path, weights))
         kept = self.dropout_layer(weights, training=training) if self.dropout else weights
         heads = ops.matmul(kept, value)  # (batch, heads, q, d_head)
         output = self.output_dense(self.merge_heads(heads))  # (batch, q, d_model)
-        return (output, weights) if return_weights else output
+        if cache is None:
+            return (output, weights) if return_weights else output
+        return (output, weights, cache) if return_weights else (output, cache)
+
+    def keys_and_values(self, key, value=None, start=0):
+        """What a cache holds: projected keys and values, split into heads and, if rotary, turned.
+
+        Args:
+            key: `(batch, key_length, d_model)`.
+            value: `(batch, key_length, d_model)`; None means value = key.
+            start: position of the first key, an integer or integer tensor.
+
+        Returns:
+            Pair of key and value, each `(batch, num_heads, key_length, d_head)`.
+        """
+        value = self.split_heads(self.value_dense(key if value is None else value))
+        key = self.split_heads(self.key_dense(key))
+        if self.positions == "rotary":
+            key = rotary(key, start + ops.arange(ops.shape(key)[2]))
+        return key, value
 
     @property
     def d_head(self):
@@ -231,9 +336,6 @@ class MultiHeadAttention(keras.layers.Layer):
         batch, length = ops.shape(x)[:2]
         return ops.reshape(x, (batch, length, self.d_model))
 
-    def compute_output_shape(self, query_shape, key_shape=None, value_shape=None):
-        return (*query_shape[:-1], self.d_model)
-
     def get_config(self):
         return super().get_config() | {
             "num_heads": self.num_heads,
@@ -241,4 +343,5 @@ class MultiHeadAttention(keras.layers.Layer):
             "dropout": self.dropout,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "positions": self.positions,
         }
