@@ -32,12 +32,17 @@ def sinusoidal_encoding(length, d_model, start=0):
 
     Reference: Vaswani et al. 2017, section 3.5.
     """
+    return ops.convert_to_tensor(_waves(length, d_model, start))
+
+
+def _waves(length, d_model, start=0):
+    """The table as a NumPy array, which belongs to no graph."""
     if d_model % 2:
         raise ValueError(f"d_model = {d_model} is odd: sines and cosines come in pairs.")
     position = np.arange(start, start + length, dtype="float64")[:, None]
     angle = position * _frequencies(d_model)  # (length, d_model / 2)
     waves = np.stack([np.sin(angle), np.cos(angle)], axis=-1)  # (length, d_model / 2, 2)
-    return ops.convert_to_tensor(waves.reshape(length, d_model).astype("float32"))
+    return waves.reshape(length, d_model).astype("float32")
 
 
 def _frequencies(width, base=10_000.0):
@@ -125,9 +130,9 @@ def alibi_bias(num_heads, query_length, key_length=None):
     earlier keys; the absolute value makes it hold for encoders too.
     """
     key_length = query_length if key_length is None else key_length
-    keys = ops.arange(key_length, dtype="float32")  # (k,)
-    queries = ops.arange(query_length, dtype="float32") + (key_length - query_length)  # (q,)
-    distance = ops.abs(queries[:, None] - keys[None, :])  # (q, k)
+    keys = ops.arange(key_length)  # (k,)
+    queries = ops.arange(query_length) + (key_length - query_length)  # (q,)
+    distance = ops.cast(ops.abs(queries[:, None] - keys[None, :]), "float32")  # (q, k)
     slopes = ops.convert_to_tensor(alibi_slopes(num_heads))[:, None, None]  # (heads, 1, 1)
     return -slopes * distance
 
@@ -168,7 +173,7 @@ class AddPositions(keras.layers.Layer):
                 name="table",
             )
         else:
-            self.table = sinusoidal_encoding(self.max_length, shape[-1])
+            self.table = _waves(self.max_length, shape[-1])
 
     def call(self, x, start=0):
         length = ops.shape(x)[1]
@@ -177,8 +182,8 @@ class AddPositions(keras.layers.Layer):
                 f"the input has {length} positions and max_length is {self.max_length}: "
                 "make the layer with a larger max_length, or cut the input."
             )
-        rows = ops.arange(length) + start  # (length,)
-        return x + ops.cast(ops.take(self.table, rows, axis=0), x.dtype)
+        table = ops.cast(ops.convert_to_tensor(self.table), x.dtype)  # (max_length, d_model)
+        return x + ops.take(table, ops.arange(length) + start, axis=0)  # + (length, d_model)
 
     def compute_output_shape(self, shape):
         return shape

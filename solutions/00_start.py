@@ -85,8 +85,8 @@ check(double)
 # %% [markdown]
 # ## Read what a check says
 #
-# A check asks several small questions, from one idea at a time to everything together. It stops to
-# explain the first one that fails, and it names the mistake if it knows it.
+# A check asks several small questions, from one idea at a time to everything together. It puts
+# all of them, explains the first one that fails, and names the mistake if it knows it.
 #
 # Here is an answer with a slip. It squares the numbers. The check sees your numbers beside the
 # expected ones, and says what it thinks has happened.
@@ -110,7 +110,7 @@ check(squared, exercise="start.double")
 # ## Ask for a hint
 #
 # Up to three hints belong to each exercise. The first says where to look, the second gives the
-# idea, the third stops one line before the answer. Run the cell again for the next one.
+# idea, the third leaves one step to you. Run the cell again for the next one.
 
 # %%
 hint("start.double")

@@ -404,6 +404,9 @@ def test_the_committed_notebooks_are_in_step():
         ("### BEGIN", "# BEGIN", "write the markers as"),
         ("#~ for i in", "#~ for i on", "what the student gets is not Python"),
         ("# This stays", "import os  # This stays", "code before the first"),
+        ("# # A sample", "# # A sample\n# **Time:** 7 minutes.", "its time is 5 minutes"),
+        ("# # A sample", "# # A sample\n# **Time:** 5 minutes, 4 of them", "its time is 6 minutes"),
+        ("# %%\nnumber = 1", "# %% [markdown]\n# ### Exercise 2: half", "is number 1, not 2"),
     ],
 )
 def test_a_broken_convention_names_file_and_cell(root, runs, old, new, message):

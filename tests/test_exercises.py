@@ -235,6 +235,25 @@ def test_a_random_output_is_judged_by_its_distribution():
 # The examiner
 
 
+def one_call(**arrays):
+    """A toy exercise that calls the answer with these arrays, in float16."""
+    inputs = {name: np.ones(shape, "float16") for name, shape in arrays.items()}
+    plan = call(*(tensor(array) for array in inputs.values()))
+    return exercise_of(Probe("it runs", 1, lambda rng: inputs, lambda i: plan, Match(len, {})))
+
+
+def test_the_commonest_errors_of_the_frameworks_come_with_advice(backend):
+    from keras import ops
+
+    product = one_call(a=(2, 4), b=(3, 4))
+    detail = examine_here(product, lambda a, b: ops.matmul(a, b)).message
+    assert "one of the two has to be transposed" in detail
+    if backend == "tensorflow":  # JAX turns .T round and mixes dtypes without a word
+        assert "ops.swapaxes" in examine_here(product, lambda a, b: a @ b.T).message
+        mixed = examine_here(product, lambda a, b: a.__truediv__(ops.convert_to_tensor(2.0)))
+        assert "A Python number such as d_k**0.5 keeps a tensor's dtype" in mixed.message
+
+
 def test_what_may_not_be_called_is_found_in_the_text_under_its_aliases():
     names = ["keras.ops.softmax"]
     for text in (

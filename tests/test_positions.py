@@ -177,6 +177,26 @@ def test_an_encoding_is_added_from_any_start_and_survives_saving(positions, rng,
     assert len(layer.trainable_weights) == (kind == "learned")
 
 
+def test_a_model_that_is_built_inside_its_first_call_trains(positions, rng):
+    """Keras builds a subclassed model in a graph of its own, which is gone afterwards."""
+    import keras
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.positions = positions.AddPositions()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(self.positions(x))
+
+    model = Model()
+    model.compile("sgd", "mse", jit_compile=False)
+    x = rng.normal(size=(4, 6, 8)).astype("float32")
+    losses = [model.train_on_batch(x, x[..., :1]) for _ in range(2)]
+    assert np.isfinite(losses).all()
+
+
 def test_an_input_that_is_too_long_is_refused_by_name(positions):
     layer = positions.AddPositions("learned", max_length=4)
     with pytest.raises(ValueError, match="5 positions and max_length is 4"):

@@ -100,6 +100,26 @@ def of_lesson(cells, lesson, title):
         if cell.exercise and check_of(cells, index) is None:
             call = f"check({cell.exercise.defines})"
             yield cell.place, f"no cell with {call} between it and the next exercise"
+    yield from _said_twice(cells, lesson)
+
+
+def _said_twice(cells, lesson):
+    """Where the text repeats what is declared, and says something else."""
+    number = 0
+    for cell in cells:
+        number += cell.exercise is not None
+        heading = re.search(r"^### Exercise (\d+)\b", cell.body, re.MULTILINE)
+        if cell.kind == "markdown" and heading and int(heading[1]) != number + 1:
+            yield cell.place, f"the next exercise is number {number + 1}, not {heading[1]}"
+    first = next((cell for cell in cells if cell.kind == "markdown"), None)
+    time = re.search(
+        r"\*\*Time:\*\* (\d+) minutes(?:, (\d+) of them)?", first.body if first else ""
+    )
+    if time:
+        exercising = sum(exercise.minutes for exercise in exercises.of_lesson(lesson.name))
+        for said, declared in ((time[1], lesson.minutes), (time[2], exercising)):
+            if said and int(said) != declared:
+                yield first.place, f"its time is {declared} minutes by the declaration, not {said}"
 
 
 def check_of(cells, index):

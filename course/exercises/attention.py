@@ -390,6 +390,14 @@ def _empty_rows_zeroed(i, got):
     return np.where(some, output, 0), np.where(some, weights, 0)
 
 
+def _shared_out_after(i):
+    """Hidden weights taken away after the softmax, and what is left made to sum to 1, float32."""
+    weights = (attend(*qkv(i))[1] * i["mask"]).astype("float32")
+    total = weights.sum(-1, keepdims=True)
+    weights = weights / np.where(total > 0, total, 1)
+    return weights @ i["value"], weights
+
+
 def _zero_means_hidden(i):
     """A visible key is hidden too where its score happens to be 0."""
     scores = attend(*qkv(i), weigh=lambda s: s)[1]
@@ -404,9 +412,18 @@ def score_of_zero(rng):
     return drawn | {"mask": np.array([[0, 1, 1], [1, 1, 0]], bool)}
 
 
+def loud_hidden_key(rng):
+    """A hidden key with a score of 400, and visible ones at -300 and a little less."""
+    drawn = draw(query=(2, 4), key=(3, 4), value=(3, 3))(rng)
+    drawn["query"] = np.array([[20, 0, 0, 0], [20, 0, 0, 0]], "float32")
+    drawn["key"][:, 0] = 40, -30, -30 - rng.uniform(0.02, 0.1)
+    return drawn | {"mask": np.array([[0, 1, 1], [0, 1, 1]], bool)}
+
+
 judge_masked = Match(
     masking("right"),
     {
+        "shared-out-after": _shared_out_after,
         "zero-means-hidden": _zero_means_hidden,
         "mask-ignored": lambda i: attend(*qkv(i)),
         "inverted": lambda i: attend(*qkv(i), ~i["mask"]),
@@ -454,10 +471,10 @@ FULLY_MASKED_ROW = exercise(
     may_not_call=MAY_NOT_CALL,
     probes=(
         masked_probe("every key allowed: nothing changes", 0.25, with_mask([[1, 1, 1], [1, 1, 1]])),
-        masked_probe("one key hidden", 0.75, with_mask([[1, 1, 0], [1, 1, 0]], scale=2.0)),
+        masked_probe("one key hidden", 0.5, with_mask([[1, 1, 0], [1, 1, 0]], scale=2.0)),
         masked_probe("a causal mask", 1, with_mask(TRIANGLE)),
         masked_probe(
-            "a query with no key at all: exactly 0", 1.5, with_mask([[1, 1, 0], [0, 0, 0]])
+            "a query with no key at all: exactly 0", 1.25, with_mask([[1, 1, 0], [0, 0, 0]])
         ),
         masked_probe(
             "a batch with several heads",
@@ -466,6 +483,7 @@ FULLY_MASKED_ROW = exercise(
             if_raises="one-sentence-only",
         ),
         masked_probe("a visible key with a score of 0", 0.25, score_of_zero),
+        masked_probe("a hidden key with a far larger score", 0.5, loud_hidden_key),
         masked_probe(
             "float16, one query with no key",
             0.5,

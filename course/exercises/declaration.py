@@ -28,6 +28,28 @@ COMMON_MISTAKES = {
     "unrecognised": "The numbers differ from what is expected.",
 }
 
+# What the commonest errors of the frameworks mean: (what their message holds, what to do).
+ADVICE = (
+    (
+        r"experimental_enable_numpy_behavior",
+        "Tensors of TensorFlow have no .T: swap two axes with ops.swapaxes(x, -1, -2).",
+    ),
+    (
+        r"Matrix size-incompatible|contracting dim|core dimension|not aligned",
+        "In a product the last axis of the first meets the last axis but one of the second: "
+        "one of the two has to be transposed.",
+    ),
+    (
+        r"same dtype|expected to be a \w+ tensor but is a|lax\.\w+ requires arguments to have",
+        "Two dtypes meet. A Python number such as d_k**0.5 keeps a tensor's dtype, a float32 "
+        "tensor does not.",
+    ),
+    (
+        r"Failed to convert elements of \(None",
+        "The batch size is not known yet: write -1 for it in a reshape.",
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Verdict:

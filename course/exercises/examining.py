@@ -6,11 +6,12 @@ look alike on one probe are told apart by another.
 
 import ast
 import inspect
+import re
 import textwrap
 from dataclasses import dataclass
 
 from course import runner
-from course.exercises.declaration import Verdict
+from course.exercises.declaration import ADVICE, Verdict
 from course.exercises.judging import sentence_case
 
 FAILURES = {
@@ -138,6 +139,8 @@ def _failure(probe, failure):
     where = f" in line {failure.line}: {failure.source}" if failure.line else ""
     if mistake == "exception":
         detail = f"{failure.type}{where}\n{failure.message}".strip()
+        advice = next((do for said, do in ADVICE if re.search(said, failure.message)), None)
+        detail = f"{detail}\n{advice}" if advice else detail
         return Verdict(False, (probe.if_raises or mistake,), detail)
     if mistake == "too-slow":
         return Verdict(False, (mistake,), f"It was stopped after {failure.message} s{where}.")

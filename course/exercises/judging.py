@@ -151,7 +151,7 @@ def wrong_dtype(types, dtype):
         return None
     for leaf in leaves(types):
         if leaf.startswith(("float", "bfloat")) and leaf not in (dtype, "float"):
-            return f"The inputs are {dtype}; your result is {leaf}. Keep the dtype of the inputs."
+            return f"Your result is {leaf}, expected {dtype}, the dtype of inputs that have one."
     return None
 
 

@@ -644,11 +644,29 @@ def rows_that_see_something(query, key, value, attention_mask):
 @right()
 def exponentials_of_what_is_seen(query, key, value, attention_mask):
     keep = ops.cast(attention_mask, query.dtype)
-    scores = scaled_scores(query, key)
+    scores = ops.where(attention_mask, scaled_scores(query, key), -3e4)
     scores = scores - ops.max(scores, axis=-1, keepdims=True)
     exponentials = ops.exp(scores) * keep
     total = ops.sum(exponentials, axis=-1, keepdims=True)
     weights = exponentials / ops.where(total > 0, total, ops.ones_like(total))
+    return ops.matmul(weights, value), weights
+
+
+@wrong("shared-out-after")
+def subtracts_the_largest_hidden_score(query, key, value, attention_mask):
+    scores = scaled_scores(query, key)
+    exponentials = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+    exponentials = exponentials * ops.cast(attention_mask, query.dtype)
+    total = ops.sum(exponentials, axis=-1, keepdims=True)
+    weights = exponentials / ops.where(total > 0, total, ops.ones_like(total))
+    return ops.matmul(weights, value), weights
+
+
+@wrong("shared-out-after", "small-number")
+def minus_a_hundred(query, key, value, attention_mask):
+    scores = ops.where(attention_mask, scaled_scores(query, key), -100.0)
+    weights = ops.softmax(scores, axis=-1)
+    weights = ops.where(attention_mask, weights, ops.zeros_like(weights))
     return ops.matmul(weights, value), weights
 
 

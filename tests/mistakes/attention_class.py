@@ -3,8 +3,7 @@
 24 meant to be wrong and 12 meant to be right, written on 2026-11-25 without sight of the probes.
 Against the probes of that day: 22 of the 24 rejected, 9 told their own mistake and 2 shown the line
 of their error, 2 told a wrong one; all 12 right ones accepted. The probes and the examiner were
-then mended, and the answers are part of the catalogue. Of the two that had passed, one is rejected
-now; the other is right in exact arithmetic, and stands here as right.
+then mended, and the answers are part of the catalogue. Both that had passed are rejected now.
 """
 
 import keras
@@ -201,9 +200,9 @@ def lena_make_mask(token_ids, causal=False, pad_id=0):
 # Exercise 3: masked attention, and a row with nothing to see
 
 
-# In exact arithmetic this is right: hidden weights are set to 0 and the rest is made to sum to
-# 1 after the softmax: where a hidden score is much larger, nothing is left to share out.
-@CATALOGUE.right("attention.fully_masked_row")
+# Hidden weights are set to 0 and the rest is made to sum to 1 after the softmax: where a hidden
+# score is much larger, nothing is left to share out.
+@CATALOGUE.wrong("attention.fully_masked_row", "shared-out-after")
 def mateo_masked_attention(query, key, value, attention_mask):
     _, weights = _attend(query, key, value)
     weights = weights * ops.cast(attention_mask, weights.dtype)
