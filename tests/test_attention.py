@@ -363,7 +363,7 @@ def test_a_model_of_it_trains_and_takes_any_length(attention, keras, rng):
     keras.utils.set_random_seed(0)
     ids = keras.Input((None,), dtype="int32")
     words = keras.layers.Embedding(10, 12)(ids)
-    masks = keras.layers.Lambda(lambda x: attention.padding_mask(x)[:, None, :])(ids)
+    masks = attention.padding_mask(ids)[:, None, :]  # (batch, 1, length)
     layer = attention.MultiHeadAttention(3, 12)
     scores = keras.layers.Dense(10)(layer(words, attention_mask=masks))
     model = keras.Model(ids, scores)
