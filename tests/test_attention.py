@@ -338,6 +338,7 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(attention, keras, rng,
 
 def test_it_is_saved_and_loaded_with_all_its_settings(attention, keras, tmp_path, words):
     settings = {"dropout": 0.25, "use_bias": False, "kernel_initializer": "he_normal"}
+    settings["positions"] = "rotary"
     inputs = keras.Input((None, 12))
     layer = attention.MultiHeadAttention(3, 12, name="heads", **settings)
     model = keras.Model(inputs, layer(inputs))
@@ -380,6 +381,115 @@ def test_each_projection_draws_its_own_numbers(attention, keras):
     layer = attention.MultiHeadAttention(2, 8, kernel_initializer=initializer)
     layer.build((None, None, 8))
     assert not np.allclose(numbers(layer.query_dense.kernel), numbers(layer.key_dense.kernel))
+
+
+# Positions, bias and cache
+
+
+def as_heads(x):
+    return x.reshape(*x.shape[:2], 3, 4).transpose(0, 2, 1, 3)
+
+
+def test_rotary_turns_queries_and_keys_but_not_values(attention, keras, rng, words):
+    from course.positions import rotary
+
+    layer = with_biases(attention.MultiHeadAttention(3, 12, positions="rotary"), rng, words[1])
+    q, k, v = (
+        as_heads(numbers(dense(words[1])))
+        for dense in (layer.query_dense, layer.key_dense, layer.value_dense)
+    )
+    heads, expected = attend_by_hand(numbers(rotary(q)), numbers(rotary(k)), v)
+    output, weights = layer(words[1], return_weights=True)
+    assert parity_error(numbers(weights), expected) < TIGHT
+    merged = heads.transpose(0, 2, 1, 3).reshape(2, 7, 12)
+    expected = merged @ numbers(layer.output_dense.kernel) + numbers(layer.output_dense.bias)
+    assert parity_error(numbers(output), expected) < TIGHT
+
+
+def test_a_bias_is_added_to_the_scores_before_the_mask(attention, rng, words):
+    from course.positions import alibi_bias
+
+    plain = with_biases(attention.MultiHeadAttention(3, 12), rng, words[1])
+    inside = attention.MultiHeadAttention(3, 12, positions="alibi")
+    inside(words[1])
+    inside.set_weights(plain.get_weights())
+    mask = some_mask(rng, 2, 7, 7)
+    bias = numbers(alibi_bias(3, 7))
+    output, weights = plain(words[1], attention_mask=mask, score_bias=bias, return_weights=True)
+    q, k = (as_heads(numbers(dense(words[1]))) for dense in (plain.query_dense, plain.key_dense))
+    scores = q.astype("float64") @ k.swapaxes(-1, -2) / 2 + bias
+    scores = np.where(mask[:, None], scores, -np.inf)
+    scores = np.exp(scores - scores.max(-1, keepdims=True))
+    assert parity_error(numbers(weights), scores / scores.sum(-1, keepdims=True)) < TIGHT
+    assert parity_error(numbers(inside(words[1], attention_mask=mask)), numbers(output)) < TIGHT
+    twice = inside(words[1], attention_mask=mask, score_bias=bias)
+    double = plain(words[1], attention_mask=mask, score_bias=2 * bias)
+    assert parity_error(numbers(twice), numbers(double)) < TIGHT
+
+
+@pytest.mark.parametrize("positions", [None, "rotary", "alibi"])
+def test_a_cache_gives_what_causal_attention_gives(attention, keras, rng, words, positions):
+    """Three words at once, then one at a time; the cache has room left at its end."""
+    layer = with_biases(attention.MultiHeadAttention(3, 12, positions=positions), rng, words[1])
+    hidden = np.ones((2, 1, 10), bool)
+    hidden[1, 0, 1] = False  # a mask of the caller's counts too
+    causal = numbers(attention.causal_mask(7)) & hidden[..., :7]
+    whole, seen = layer(words[1], attention_mask=causal, return_weights=True)
+    cache = tuple(np.full((2, 3, 10, 4), 1e3, "float32") for _ in range(2))  # whatever was there
+    start, parts = 0, []
+    for count in (3, 1, 1, 1, 1):
+        part, weights, cache = layer(
+            words[1][:, start : start + count],
+            attention_mask=hidden,
+            cache=cache,
+            cache_index=keras.ops.convert_to_tensor(start, "int32"),
+            return_weights=True,
+        )
+        parts.append(numbers(part))
+        start += count
+    assert parity_error(np.concatenate(parts, 1), numbers(whole)) < TIGHT
+    assert parity_error(numbers(weights)[..., :7], numbers(seen)[:, :, -1:]) < TIGHT
+    assert not numbers(weights)[..., 7:].any()
+    assert (numbers(cache[0])[:, :, 7:] == 1e3).all()
+    assert parity_error(numbers(cache[0])[:, :, :7], layer_keys(layer, words[1])) < TIGHT
+
+
+def layer_keys(layer, words):
+    return numbers(layer.keys_and_values(words)[0])
+
+
+def test_keys_of_another_sentence_are_projected_once(attention, rng, words):
+    query, key, value = words
+    layer = with_biases(attention.MultiHeadAttention(3, 12), rng, *words)
+    mask = some_mask(rng, 2, 1, 7)
+    made = layer.keys_and_values(key, value)
+    output, same = layer(query, cache=made, attention_mask=mask)
+    assert parity_error(numbers(output), numbers(layer(*words, attention_mask=mask))) < TIGHT
+    assert all((numbers(a) == numbers(b)).all() for a, b in zip(same, made, strict=True))
+    alone, _ = layer(query, cache=layer.keys_and_values(key))
+    assert parity_error(numbers(alone), numbers(layer(query, key))) < TIGHT
+
+
+def test_a_cache_that_cannot_be_written_is_refused(attention, rng, words):
+    layer = attention.MultiHeadAttention(3, 12)
+    with pytest.raises(ValueError, match="cache is None"):
+        layer(words[0], cache_index=0)
+    cache = tuple(np.zeros((2, 3, 6, 4), "float32") for _ in range(2))
+    with pytest.raises(ValueError, match="cache_index = 2 and 5 new words need 7 places"):
+        layer(words[0], cache=cache, cache_index=2)
+    with pytest.raises(ValueError, match="positions = 'rope'"):
+        attention.MultiHeadAttention(3, 12, positions="rope")
+
+
+def test_weights_are_recorded_where_asked_and_nowhere_else(attention, rng, words):
+    first, second = (attention.MultiHeadAttention(3, 12, name=name) for name in ("a", "b"))
+    with attention.recorded_weights() as outer:
+        first(words[0])
+        with attention.recorded_weights() as inner:
+            _, expected = second(*words, return_weights=True)
+    first(words[0])
+    assert [name for name, _ in outer] == ["a"] and [name for name, _ in inner] == ["b"]
+    assert (numbers(inner[0][1]) == numbers(expected)).all()
 
 
 # Real input
