@@ -20,17 +20,11 @@ class FeedForward(keras.layers.Layer):
     """FFN(x) = activation(x W₁ + b₁) W₂ + b₂: each position by itself, all with the same weights.
 
     Args:
-        d_model: width of input and output.
+        d_model: width of input and output, `(..., d_model)` both.
         d_ff: width between the two, 4 · d_model in the paper.
         activation: "relu" in the paper, "gelu" in BERT.
         dropout: rate after the activation; the paper has none there, torch.nn.Transformer has.
         initializer: of both kernels.
-
-    Call arguments:
-        x: `(..., d_model)`.
-
-    Returns:
-        `(..., d_model)`.
 
     Reference: Vaswani et al. 2017, section 3.3, equation 2.
     """
@@ -74,9 +68,7 @@ class EncoderBlock(keras.layers.Layer):
     """Self-attention, then the feed-forward network, each with a residual connection around it.
 
     Args:
-        d_model: width of the vectors between sublayers.
-        num_heads: heads of each attention, a divisor of `d_model`.
-        d_ff: width inside the feed-forward network.
+        d_model, num_heads, d_ff: width between sublayers, heads, width inside the feed-forward net.
         dropout: rate on the output of each sublayer (section 5.4).
         norm: "post", the paper's LayerNorm(x + Sublayer(x)), or "pre", x + Sublayer(LayerNorm(x)).
         activation, activation_dropout: of the feed-forward network.
@@ -114,33 +106,29 @@ class EncoderBlock(keras.layers.Layer):
         if norm not in ("post", "pre"):
             raise ValueError(f'norm = {norm!r}: choose "post" (the paper\'s) or "pre".')
         self.norm, dtype = norm, self.dtype_policy
+        rate = dropout if attention_dropout is None else attention_dropout
         self.self_attention = MultiHeadAttention(
             num_heads,
             d_model,
-            dropout=dropout if attention_dropout is None else attention_dropout,
-            kernel_initializer=initializer,
-            positions=positions,
+            rate,
+            True,
+            initializer,
+            positions,
             dtype=dtype,
             name="self_attention",
         )
-        self.feed_forward = FeedForward(
-            d_model,
-            d_ff,
-            activation,
-            activation_dropout,
-            initializer,
-            dtype=dtype,
-            name="feed_forward",
-        )
+        inner = (activation, activation_dropout, initializer)
+        self.feed_forward = FeedForward(d_model, d_ff, *inner, dtype=dtype, name="feed_forward")
         self.attention_norm = layer_norm(epsilon, dtype, "attention_norm")
         self.feed_forward_norm = layer_norm(epsilon, dtype, "feed_forward_norm")
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
         self.supports_masking = True
 
     def build(self, x_shape):
-        norms = (self.attention_norm, self.feed_forward_norm)
-        for part in (self.self_attention, self.feed_forward, *norms):
+        for part in (self.self_attention, self.feed_forward):
             part.build(x_shape)
+        for norm in (self.attention_norm, self.feed_forward_norm):
+            norm.build(x_shape)
 
     def before(self, norm, x):
         """What a sublayer reads: pre-norm normalizes it first, post-norm takes it as it is."""
@@ -153,27 +141,23 @@ class EncoderBlock(keras.layers.Layer):
 
     def call(self, x, attention_mask=None):
         read = self.before(self.attention_norm, x)
-        x = self.after(
-            self.attention_norm, x, self.self_attention(read, attention_mask=attention_mask)
-        )
+        out = self.self_attention(read, attention_mask=attention_mask)
+        x = self.after(self.attention_norm, x, out)
         read = self.before(self.feed_forward_norm, x)
         return self.after(self.feed_forward_norm, x, self.feed_forward(read))
 
     def get_config(self):
         config = self.feed_forward.get_config()  # d_model, d_ff, activation, initializer
-        return (
-            config
-            | super().get_config()
-            | {
-                "num_heads": self.self_attention.num_heads,
-                "dropout": self.dropout.rate,
-                "norm": self.norm,
-                "attention_dropout": self.self_attention.dropout,
-                "activation_dropout": self.feed_forward.dropout.rate,
-                "epsilon": self.attention_norm.epsilon,
-                "positions": self.self_attention.positions,
-            }
-        )
+        config |= super().get_config()
+        return config | {
+            "num_heads": self.self_attention.num_heads,
+            "dropout": self.dropout.rate,
+            "norm": self.norm,
+            "attention_dropout": self.self_attention.dropout,
+            "activation_dropout": self.feed_forward.dropout.rate,
+            "epsilon": self.attention_norm.epsilon,
+            "positions": self.self_attention.positions,
+        }
 
 
 @keras.saving.register_keras_serializable("course")
@@ -207,9 +191,8 @@ class DecoderBlock(EncoderBlock):
         if cross_attention:
             like = self.self_attention.get_config() | {"positions": None, "name": "cross_attention"}
             self.cross_attention = MultiHeadAttention.from_config(like)
-            self.cross_norm = layer_norm(
-                self.attention_norm.epsilon, self.dtype_policy, "cross_norm"
-            )
+            epsilon, dtype = self.attention_norm.epsilon, self.dtype_policy
+            self.cross_norm = layer_norm(epsilon, dtype, "cross_norm")
 
     def build(self, x_shape):
         super().build(x_shape)
@@ -247,12 +230,7 @@ class DecoderBlock(EncoderBlock):
         return super().get_config() | {"cross_attention": self.cross_attention is not None}
 
     def start_cache(self, batch_size, max_length, memory=None):
-        """Room for keys and values of `max_length` words, and those of the memory, made once.
-
-        Args:
-            batch_size: number of sequences, an integer or integer tensor.
-            max_length: the most words there will be, an integer.
-            memory: the encoder's output `(batch, memory_length, d_model)`.
+        """Room for keys and values of `max_length` words, and those of `memory`, made once.
 
         Returns:
             Two pairs of keys and values, each `(batch, num_heads, length, d_head)`: the words',
@@ -274,11 +252,7 @@ class Encoder(keras.layers.Layer):
         final_norm: whether to normalize the last block's output. None means with pre-norm only,
             where nothing else bounds it; torch.nn.Transformer always does.
 
-    Call arguments:
-        x, attention_mask: those of the blocks.
-
-    Returns:
-        `(batch, length, d_model)`.
+    Call arguments and result: those of `EncoderBlock`.
     """
 
     block = EncoderBlock
@@ -320,10 +294,7 @@ class Decoder(Encoder):
 
     Args: those of `Encoder`.
 
-    Call arguments: those of `DecoderBlock`; `cache` is a list, one entry for each block.
-
-    Returns:
-        `(batch, length, d_model)`; with `cache` the pair of it and the new cache.
+    Call arguments and result: those of `DecoderBlock`; `cache` is a list, one entry a block.
     """
 
     block = DecoderBlock
