@@ -29,9 +29,10 @@ COLAB_PYTHON = "3.13"
 ADDED_TO_COLAB = {"jedi"}
 
 # DESIGN.md's floors, lowest first: a module imports the rows above its own here, and its own
-# package. Four rows more than the plan has: attention turns its queries by their positions; `runtime` and `plain` know the machine and plain
-# values and nothing of the course, so the rest of the first floor may stand on them; pretraining is
-# built from the transformer's blocks; and `course tour` uses everything but the command line.
+# package. Four rows more than the plan has: `runtime` and `plain` know the machine and plain values
+# and nothing of the course, so the rest of the first floor may stand on them; attention turns its
+# queries by their positions; pretraining is built from the transformer's blocks; and `course tour`
+# uses everything but the command line.
 FLOORS = [
     ["plain", "runtime"],
     ["positions", "tokens", "decoding", "data", "runner"],
@@ -420,7 +421,7 @@ def test_the_floor_check_sees_every_way_to_import(tmp_path):
         "__init__.py": "",
         "cli.py": "from course import lab",
         "runtime.py": "def f():\n    import course.cli",
-        "attention.py": "from . import data, runtime",
+        "positions.py": "from . import data, runtime",
         "data/__init__.py": "from course import runtime",
         "lab/__init__.py": "from ..grading import sandbox",
         "lab/plots.py": "from .views import x",
@@ -435,8 +436,8 @@ def test_the_floor_check_sees_every_way_to_import(tmp_path):
         path.write_text(text, encoding="utf-8")
     known = modules(tmp_path / "course")
     assert [re.split("[,:]", fault)[0] for fault in floor_faults(known)] == [
-        "course.attention imports course.data",
         "course.lab imports course.grading.sandbox",
+        "course.positions imports course.data",
         "course.runtime imports course.cli",
         "course.stray has no floor",
     ]
