@@ -101,6 +101,18 @@ def pytest_terminal_summary(terminalreporter, config):
             terminalreporter.write_line(f"{count:4d}  {reason}")
 
 
+def pytest_sessionfinish(session):
+    # A worker of pytest-xdist sends its notes to the process that prints the summary.
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["notes"] = session.config.stash.get(NOTES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    told = getattr(node, "workeroutput", {}).get("notes", [])
+    node.config.stash.setdefault(NOTES, []).extend(told)
+
+
 def pytest_report_header():
     return f"Keras backend: {os.environ['KERAS_BACKEND']}"
 
