@@ -32,8 +32,14 @@ def check(answer, exercise=None):
     """
     declared = _declared(answer, exercise)
     report = examine_here(declared, _object(answer, declared), PUBLIC_SEED)
-    record.save(report)
     show_report(report).show()
+    try:
+        record.save(report)
+    except OSError as error:
+        print(
+            f"Your points could not be kept in {record.folder()}: {error.strerror or error}. Your "
+            "answer is safe in the notebook. Set COURSE_HOME to a folder that can be written."
+        )
 
 
 def grade(exercise_id):
