@@ -11,7 +11,7 @@ import contextlib
 import keras
 from keras import ops
 
-from course.positions import alibi_slopes, rotary
+from course.positions import alibi_bias, rotary
 
 
 def causal_mask(length):
@@ -147,7 +147,7 @@ class MultiHeadAttention(keras.layers.Layer):
     """Several attentions side by side, each in its own projection of the same words.
 
     One softmax gives one weighted mean, so one head can answer one question about a word. Heads
-    ask several at the cost of one: each works in d_model / num_heads dimensions.
+    ask several with the multiplications of one: each works in d_model / num_heads dimensions.
 
     Args:
         num_heads: number of heads, a divisor of `d_model`.
@@ -277,17 +277,16 @@ class MultiHeadAttention(keras.layers.Layer):
             key = query if key is None else key
             key, value = self.keys_and_values(key, value, start)  # (batch, heads, k, d_head)
         query = self.split_heads(self.query_dense(query))  # (batch, heads, q, d_head)
-        position = start + ops.arange(ops.shape(query)[2])  # (q,)
+        length = ops.shape(query)[2]
         if self.positions == "rotary":
-            query = rotary(query, position)
+            query = rotary(query, start + ops.arange(length))
         if cache_index is not None:
             key, value = cache = _write(cache, (key, value), cache_index)  # (…, max_length, d_head)
+            position = start + ops.arange(length)  # (q,)
             written = position[:, None] >= ops.arange(ops.shape(key)[2])  # (q, max_length)
             attention_mask = combine_masks(attention_mask, written)
         if self.positions == "alibi":
-            distance = ops.abs(position[:, None] - ops.arange(ops.shape(key)[2]))  # (q, k)
-            slopes = ops.convert_to_tensor(alibi_slopes(self.num_heads))[:, None, None]
-            penalty = -slopes * ops.cast(distance, "float32")  # (heads, q, k)
+            penalty = alibi_bias(self.num_heads, length, ops.shape(key)[2], start)  # (heads, q, k)
             score_bias = penalty if score_bias is None else score_bias + penalty
 
         # scaled_dot_product_attention in its two halves: dropout falls between them (section 5.4).

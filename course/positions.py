@@ -113,14 +113,15 @@ def alibi_slopes(num_heads):
     return np.array(slopes, "float32")
 
 
-def alibi_bias(num_heads, query_length, key_length=None):
+def alibi_bias(num_heads, query_length, key_length=None, start=None):
     """A penalty on distance, to be added to the scores before the softmax: -slope · |i - j|.
 
     Args:
         num_heads: number of heads; each has its own slope.
-        query_length: number of queries. They are the last ones: query `i` stands at position
-            `key_length - query_length + i`, as in decoding with a cache.
+        query_length: number of queries.
         key_length: number of keys, `query_length` if None.
+        start: position of the first query, an integer or integer tensor. None means that the
+            queries are the last: `key_length - query_length`.
 
     Returns:
         float32 tensor `(num_heads, query_length, key_length)`, entries ≤ 0, 0 where a query meets
@@ -130,8 +131,9 @@ def alibi_bias(num_heads, query_length, key_length=None):
     earlier keys; the absolute value makes it hold for encoders too.
     """
     key_length = query_length if key_length is None else key_length
+    start = key_length - query_length if start is None else start
     keys = ops.arange(key_length)  # (k,)
-    queries = ops.arange(query_length) + (key_length - query_length)  # (q,)
+    queries = ops.arange(query_length) + start  # (q,)
     distance = ops.cast(ops.abs(queries[:, None] - keys[None, :]), "float32")  # (q, k)
     slopes = ops.convert_to_tensor(alibi_slopes(num_heads))[:, None, None]  # (heads, 1, 1)
     return -slopes * distance
@@ -143,8 +145,7 @@ class AddPositions(keras.layers.Layer):
 
     Args:
         kind: "sinusoidal" or "learned".
-        max_length: rows of the learned table, and the longest input that it takes; waves go on
-            without end.
+        max_length: rows of the table, and so the last position that there is.
 
     Call arguments:
         x: `(batch, length, d_model)`.
@@ -153,6 +154,10 @@ class AddPositions(keras.layers.Layer):
 
     Returns:
         `(batch, length, d_model)`.
+
+    Raises:
+        ValueError: if the input reaches past `max_length`, as far as that is known beforehand: in a
+            graph whose length or start is a tensor it is not.
 
     Reference: Vaswani et al. 2017, section 3.5; Gehring et al. 2017, section 3.1, for the table.
     """
@@ -177,13 +182,17 @@ class AddPositions(keras.layers.Layer):
 
     def call(self, x, start=0):
         length = ops.shape(x)[1]
-        if isinstance(length, int) and length > self.max_length:
-            raise ValueError(
-                f"the input has {length} positions and max_length is {self.max_length}: "
-                "make the layer with a larger max_length, or cut the input."
-            )
-        table = ops.cast(ops.convert_to_tensor(self.table), x.dtype)  # (max_length, d_model)
-        return x + ops.take(table, ops.arange(length) + start, axis=0)  # + (length, d_model)
+        if isinstance(length, int) and isinstance(start, int):
+            if start + length > self.max_length:
+                raise ValueError(
+                    f"the input has {length} positions from {start} on and max_length is "
+                    f"{self.max_length}: make the layer with a larger max_length, or cut the input."
+                )
+            rows = ops.convert_to_tensor(self.table[start : start + length])  # (length, d_model)
+        else:
+            table = ops.convert_to_tensor(self.table)  # (max_length, d_model)
+            rows = ops.take(table, ops.arange(length) + start, axis=0)  # (length, d_model)
+        return x + ops.cast(rows, x.dtype)
 
     def compute_output_shape(self, shape):
         return shape

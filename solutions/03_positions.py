@@ -220,9 +220,9 @@ print(f"without positions: {train(False):.1%} right, chance is 12.5%")
 print(f"with waves:        {train(True):.1%}")
 
 # %% [markdown]
-# Without positions the model still beats chance. It sees which ids are in the sequence, and names the
-# one that is most frequent among the other places. It cannot know which of them stood one place
-# before.
+# Without positions the model still beats chance. It sees which ids are in the sequence, so the best it
+# can do is to name the one that is most frequent among the other places. It cannot know which of them
+# stood one place before.
 
 # %% [markdown]
 # ## 3. A learned table

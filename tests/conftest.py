@@ -56,6 +56,18 @@ def shared_folder(name: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+# `make prove` runs every proof at its full scale; everything else runs a sample of it.
+PROVING = os.environ.get("COURSE_PROVE", "") not in ("", "0")
+
+
+def numbers(tensor):
+    """A tensor of the backend as a NumPy array."""
+    import keras
+    import numpy as np
+
+    return np.array(keras.ops.convert_to_numpy(tensor))
+
+
 def pytest_configure(config):
     # Session-wide fixtures and the processes that they start need a home too, and the fixture
     # `course_home` below only reaches single tests.
@@ -160,6 +172,14 @@ def backend() -> str:
     return os.environ["KERAS_BACKEND"]
 
 
+@pytest.fixture(scope="session")
+def keras():
+    """Keras, imported when the first test asks for it."""
+    import keras
+
+    return keras
+
+
 @pytest.fixture
 def rng():
     """A NumPy generator, the same in every test and every run."""
@@ -174,5 +194,4 @@ def proof_size():
 
     For tests marked `prove`, so that a proof at full scale and its daily sample are one test.
     """
-    full = os.environ.get("COURSE_PROVE", "") not in ("", "0")
-    return lambda cases: cases if full else max(1, cases // 20)
+    return lambda cases: cases if PROVING else max(1, cases // 20)

@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 import pytest
+from conftest import numbers
 
 from course.exercises.judging import error as parity_error
 
@@ -17,23 +18,10 @@ TIGHT = 1e-5
 
 
 @pytest.fixture(scope="module")
-def keras():
-    import keras
-
-    return keras
-
-
-@pytest.fixture(scope="module")
 def attention(keras):
     from course import attention
 
     return attention
-
-
-def numbers(tensor):
-    import keras
-
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def attend_by_hand(query, key, value, mask=None):

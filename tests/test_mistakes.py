@@ -8,6 +8,7 @@ import os
 
 import mistakes
 import pytest
+from conftest import PROVING
 
 from course import exercises
 from course.exercises.declaration import COMMON_MISTAKES
@@ -15,10 +16,9 @@ from course.lab.checks import show_report
 
 pytestmark = pytest.mark.backend
 
-PROVE = os.environ.get("COURSE_PROVE", "") not in ("", "0")
 WRONG = [entry for entry in mistakes.entries() if entry.mistakes]
 RIGHT = [entry for entry in mistakes.entries() if not entry.mistakes]
-PUT = WRONG if PROVE or os.environ["KERAS_BACKEND"] == "tensorflow" else WRONG[::5]
+PUT = WRONG if PROVING or os.environ["KERAS_BACKEND"] == "tensorflow" else WRONG[::5]
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,7 @@ def reports():
     return {entry.name: entry.examine(mistakes.SEEDS[0]) for entry in [*PUT, *RIGHT]}
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("entry", PUT, ids=lambda entry: entry.name)
 def test_a_wrong_answer_fails_and_is_told_its_own_mistake(entry, reports):
     report = reports[entry.name]
@@ -46,7 +47,7 @@ def test_a_right_answer_of_any_style_earns_all_points(entry, reports):
 @pytest.mark.prove
 @pytest.mark.parametrize("seed", mistakes.SEEDS[1:])
 def test_a_secret_seed_judges_the_same(seed):
-    for entry in [*(WRONG if PROVE else WRONG[::20]), *RIGHT]:
+    for entry in [*(WRONG if PROVING else WRONG[::20]), *RIGHT]:
         report = entry.examine(seed)
         assert report.passed == (not entry.mistakes), f"{entry.name}: {report.message}"
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import numbers
 
 from course.exercises.judging import error as parity_error
 
@@ -22,12 +23,6 @@ def positions():
 @pytest.fixture(scope="module")
 def hub():
     return pytest.importorskip("keras_hub", reason="keras-hub is not installed")
-
-
-def numbers(tensor):
-    import keras
-
-    return keras.ops.convert_to_numpy(tensor)
 
 
 # Waves
@@ -195,8 +190,10 @@ def test_a_model_that_is_built_inside_its_first_call_trains(positions, rng):
 
 def test_an_input_that_is_too_long_is_refused_by_name(positions):
     layer = positions.AddPositions("learned", max_length=4)
-    with pytest.raises(ValueError, match="5 positions and max_length is 4"):
+    with pytest.raises(ValueError, match="5 positions from 0 on and max_length is 4"):
         layer(np.zeros((1, 5, 8), "float32"))
+    with pytest.raises(ValueError, match="1 positions from 4 on"):
+        layer(np.zeros((1, 1, 8), "float32"), start=4)
     with pytest.raises(ValueError, match="choose"):
         positions.AddPositions("rotary")
 

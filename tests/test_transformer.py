@@ -6,6 +6,7 @@ NaN): here it only has to stay finite.
 
 import numpy as np
 import pytest
+from conftest import numbers
 
 from course.exercises.judging import error as parity_error
 
@@ -14,13 +15,6 @@ pytestmark = pytest.mark.backend
 TIGHT = 1e-5
 KINDS = ["sinusoidal", "learned", "rotary", "alibi"]
 D_MODEL, HEADS, D_FF, SOURCE, TARGET = 16, 4, 32, 23, 29
-
-
-@pytest.fixture(scope="module")
-def keras():
-    import keras
-
-    return keras
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +33,6 @@ def torch():
     torch.backends.mha.set_fastpath_enabled(False)
     yield torch
     torch.backends.mha.set_fastpath_enabled(was)
-
-
-def numbers(tensor):
-    import keras
-
-    return np.array(keras.ops.convert_to_numpy(tensor))
 
 
 def randomized(layer, rng):
