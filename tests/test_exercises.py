@@ -6,10 +6,11 @@ The toy exercises here have nothing to do with a lesson; the last tests look at 
 import numpy as np
 import pytest
 
-from course import exercises
+from course import exercises, plain
 from course.exercises.declaration import Exercise, Probe, Verdict, call, fixture, step, tensor
 from course.exercises.examining import examine_here, forbidden_in
-from course.exercises.judging import Match, error
+from course.exercises.judging import Match, attempt, error
+from course.runner import Outcome
 
 pytestmark = pytest.mark.backend
 
@@ -277,18 +278,30 @@ def test_the_parity_error_is_relative_to_the_largest_number_and_strict_about_nan
     [e for lesson in exercises.lessons() for e in exercises.of_lesson(lesson)],
     ids=lambda e: e.id,
 )
-def test_every_exercise_draws_fresh_inputs_from_its_seed_and_its_reference_accepts_itself(exercise):
+def test_every_exercise_accepts_its_reference_and_can_tell_each_mistake(
+    exercise,
+):
     assert exercise.points > 0 and exercise.minutes > 0
     assert 1 <= len(exercise.hints) <= 3
+    told, known = set(), set()
     for index, probe in enumerate(exercise.probes):
-        one, same, other = (probe.inputs(exercise.rng(index, seed)) for seed in (1, 1, 2))
-        assert repr(one) == repr(same)
-        assert repr(one) != repr(other) or not any(
-            isinstance(v, np.ndarray) and v.dtype.kind == "f" for v in one.values()
-        )
+        one, same_seed, other = (probe.inputs(exercise.rng(index, seed)) for seed in (1, 1, 2))
+        assert repr(one) == repr(same_seed)
+        drawn = any(isinstance(v, np.ndarray) and v.dtype.kind == "f" for v in one.values())
+        assert repr(one) != repr(other) or not drawn
         if isinstance(probe.judge, Match):
-            wanted = probe.judge.reference(one)
+            assert judged(probe, one, probe.judge.reference(one)).passed, probe.title
+            known |= set(probe.judge.suspects)
             for name, imitate in probe.judge.suspects.items():
-                assert name in exercise.mistakes, name
-                assert imitate is not None
-            assert wanted is not None
+                imitated = attempt(imitate, one)
+                if imitated is not None and not (verdict := judged(probe, one, imitated)).passed:
+                    assert name in verdict.consistent, f"{probe.title}: {name}"
+                    told.add(name)
+    assert known == told
+
+
+def judged(probe, inputs, value):
+    """The judge's verdict on this value, as if a student's code had returned it."""
+    got, types = plain.export(value)
+    outcome = Outcome(results={probe.judge.result: got}, types={probe.judge.result: types})
+    return probe.judge(inputs | {"dtype": None}, outcome)  # references are float64
