@@ -1,6 +1,7 @@
 """The runner: plans carried out beside code that may do anything."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -118,6 +119,30 @@ def test_an_endless_loop_is_stopped_and_its_line_told(answer):
     while any(t.name == "course-check" for t in threading.enumerate()):
         assert time.monotonic() < deadline, "the thread goes on"
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads stay on no core here")
+def test_a_busy_machine_costs_a_right_answer_nothing():
+    core = min(os.sched_getaffinity(0))
+
+    def works_for_half_a_second():
+        os.sched_setaffinity(0, {core})  # this thread only
+        while time.thread_time() < 0.5:
+            pass
+        return time.monotonic() - started
+
+    stay = f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+    others = [subprocess.Popen([sys.executable, "-c", stay]) for _ in range(4)]
+    try:
+        time.sleep(0.5)  # until they run
+        started = time.monotonic()
+        outcome = runner.carry_out(bare(step("call"), seconds=0.8), works_for_half_a_second)
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert outcome.failure is None
+    assert outcome.results["result"] > 0.8  # so it had to wait
 
 
 def test_arguments_changed_in_place_are_named_and_the_plan_keeps_its_own():
