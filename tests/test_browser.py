@@ -108,6 +108,8 @@ def solve_the_rest(notebook):
 
 def explore(notebook):
     """A click on a word changes what the explorer reads out."""
+    from playwright.sync_api import expect
+
     at = notebook.find_cell("explore_attention(weights, tokens")
     screen = notebook.cell(at).locator(".course-explorer")
     screen.scroll_into_view_if_needed()
@@ -115,8 +117,8 @@ def explore(notebook):
     assert words.count() >= 9
     word = words.nth(3).inner_text()
     words.nth(3).click()
-    assert words.nth(3).get_attribute("aria-selected") == "true"
-    assert word in screen.locator(".course-explorer-readout").inner_text()
+    expect(words.nth(3)).to_have_attribute("aria-selected", "true")
+    expect(screen.locator(".course-explorer-readout")).to_contain_text(word)
     notebook.screenshot(PICTURES / "lesson_explorer.png", index=at)
 
 
