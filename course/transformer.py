@@ -173,7 +173,9 @@ class DecoderBlock(EncoderBlock):
         memory: the encoder's output `(batch, memory_length, d_model)`.
         attention_mask: boolean, narrows self-attention further: no position sees a later one.
         memory_mask: boolean `(batch, memory_length)`, the padding mask of the *source*.
-        cache: what `start_cache` or an earlier call returned; `memory` is then not looked at.
+        cache: what `start_cache` or an earlier call returned; `memory` is then not looked at. There
+            may be several rows of `x` for each of `memory`, one after another: several
+            continuations of one source, which is kept once.
         cache_index: integer or integer tensor, the position of the first word of `x`.
 
     Returns:
@@ -220,8 +222,12 @@ class DecoderBlock(EncoderBlock):
         if self.cross_attention is not None:
             read = self.before(self.cross_norm, x)
             mask = None if memory_mask is None else memory_mask[:, None, :]  # (batch, 1, m)
+            if cache is not None:  # continuations of one source are queries side by side
+                sources, width = ops.shape(memory_words[0])[0], x.shape[-1]
+                read = ops.reshape(read, (sources, -1, width))
             out = self.cross_attention(read, memory, attention_mask=mask, cache=memory_words)
-            x = self.after(self.cross_norm, x, out if cache is None else out[0])
+            out = out if cache is None else ops.reshape(out[0], ops.shape(x))
+            x = self.after(self.cross_norm, x, out)
         read = self.before(self.feed_forward_norm, x)
         x = self.after(self.feed_forward_norm, x, self.feed_forward(read))
         return x if cache is None else (x, (words, memory_words))
@@ -316,6 +322,30 @@ class Decoder(Encoder):
         """A list of what each block's `start_cache` returns."""
         return [block.start_cache(batch_size, max_length, memory) for block in self.blocks]
 
+    def reorder_cache(self, cache, rows):
+        """The cache of other rows: `rows` may repeat some and leave others out.
+
+        The memory's part stays as it is. So rows keep to their source: with beams of 4, rows 0 to 3
+        continue source 0, rows 4 to 7 source 1, and `rows` mixes within each four.
+
+        Args:
+            cache: what `start_cache` or an earlier call returned.
+            rows: integer tensor `(new_rows,)`.
+        """
+        return [
+            (tuple(ops.take(part, rows, axis=0) for part in words), memory_words)
+            for words, memory_words in cache
+        ]
+
+    def grow_cache(self, cache, max_length):
+        """The cache with room for `max_length` words, those in it kept."""
+
+        def grown(part):
+            more = max_length - ops.shape(part)[2]
+            return ops.pad(part, ((0, 0), (0, 0), (0, more), (0, 0)))
+
+        return [(tuple(map(grown, words)), memory_words) for words, memory_words in cache]
+
 
 @keras.saving.register_keras_serializable("course")
 class Transformer(keras.Model):
@@ -329,6 +359,7 @@ class Transformer(keras.Model):
         positions: "sinusoidal" (section 3.5), "learned", "rotary", "alibi" or None.
         tie_embeddings: "target" shares the target embedding with the output projection, "all" the
             source embedding too (section 3.4; needs one vocabulary), False shares nothing.
+        output_bias: whether tied logits have a bias (Marian); a projection of its own has one.
         max_length: the longest input where positions are added (sinusoidal and learned).
         pad_id: the id that fills up after the last token. The first target always counts as real:
             it is the start symbol, for which some models take the same id.
@@ -362,6 +393,7 @@ class Transformer(keras.Model):
         dropout=0.1,
         positions="sinusoidal",
         tie_embeddings=False,
+        output_bias=False,
         max_length=1024,
         pad_id=0,
         **settings,
@@ -376,6 +408,7 @@ class Transformer(keras.Model):
             )
         self.d_model, self.positions, self.pad_id = d_model, positions, pad_id
         self.tie_embeddings, self.max_length = tie_embeddings, max_length
+        self.output_bias = output_bias
         dtype = self.dtype_policy
 
         def embedding(size, name):
@@ -407,6 +440,10 @@ class Transformer(keras.Model):
         for part in (*embeddings, *rest, self.output_dense):
             if part is not None and not part.built:
                 part.build((None, None, self.d_model))
+        self.bias = None
+        if self.output_bias and self.output_dense is None:
+            size = self.target_embedding.input_dim
+            self.bias = self.add_weight(shape=(size,), initializer="zeros", name="output_bias")
 
     def call(self, inputs):
         source_ids, target_ids = inputs
@@ -443,7 +480,8 @@ class Transformer(keras.Model):
         if self.output_dense is not None:
             return self.output_dense(x)
         table = ops.cast(self.target_embedding.embeddings, self.compute_dtype)
-        return ops.matmul(x, ops.transpose(table))
+        logits = ops.matmul(x, ops.transpose(table))
+        return logits if self.bias is None else logits + ops.cast(self.bias, logits.dtype)
 
     def start_cache(self, source_ids, max_length):
         """Encodes the source, and makes room for decoding one target at a time.
@@ -453,12 +491,14 @@ class Transformer(keras.Model):
             max_length: the most targets there will be, start symbol included; an integer.
 
         Returns:
-            A nest of tensors for `step`, the batch first in each: to follow several continuations
-            of a sentence, repeat or reorder the rows of all.
+            A nest of tensors for `step`, the batch first in each. To follow several continuations
+            of a sentence, repeat or reorder the rows with `reorder_cache`.
         """
-        if self.target_positions is not None and max_length > self.target_positions.max_length:
+        positions = self.target_positions
+        known = isinstance(max_length, int)
+        if positions is not None and known and max_length > positions.max_length:
             raise ValueError(
-                f"max_length = {max_length}, and the model has {self.target_positions.max_length} "
+                f"max_length = {max_length}, and the model has {positions.max_length} "
                 "positions: ask for less, or make the model with a larger max_length."
             )
         memory = self.encode(source_ids)
@@ -466,22 +506,32 @@ class Transformer(keras.Model):
         return {"blocks": blocks, "source_mask": padding_mask(source_ids, self.pad_id)}
 
     def step(self, ids, cache, index):
-        """Logits of what follows one more target.
+        """Logits of what follows one more target, or several.
 
         Args:
-            ids: integer tensor `(batch,)`, the targets at position `index`.
+            ids: integer tensor `(batch,)`, the targets at position `index`, or `(batch, length)`,
+                those from there on.
             cache: what `start_cache` or the step before returned.
             index: integer or integer tensor, 0 for the start symbol.
 
         Returns:
-            Logits `(batch, target_vocab_size)`, and the new cache.
+            Logits `(batch, target_vocab_size)` of what follows the last, and the new cache.
         """
-        x = self.embed(ids[:, None], self.target_embedding, self.target_positions, index)
+        ids = ids if len(ids.shape) == 2 else ids[:, None]
+        x = self.embed(ids, self.target_embedding, self.target_positions, index)
         mask = cache["source_mask"]
         x, blocks = self.decoder(
             x, memory_mask=mask, cache=cache["blocks"], cache_index=index
-        )  # (batch, 1, d_model)
-        return self.logits(x[:, 0]), {"blocks": blocks, "source_mask": mask}
+        )  # (batch, length, d_model)
+        return self.logits(x[:, -1]), {"blocks": blocks, "source_mask": mask}
+
+    def reorder_cache(self, cache, rows):
+        """What `Decoder.reorder_cache` does."""
+        return cache | {"blocks": self.decoder.reorder_cache(cache["blocks"], rows)}
+
+    def grow_cache(self, cache, max_length):
+        """What `Decoder.grow_cache` does."""
+        return cache | {"blocks": self.decoder.grow_cache(cache["blocks"], max_length)}
 
     def get_config(self):
         return (
@@ -492,6 +542,7 @@ class Transformer(keras.Model):
                 "target_vocab_size": self.target_embedding.input_dim,
                 "positions": self.positions,
                 "tie_embeddings": self.tie_embeddings,
+                "output_bias": self.output_bias,
                 "max_length": self.max_length,
                 "pad_id": self.pad_id,
             }

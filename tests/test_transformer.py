@@ -363,6 +363,35 @@ def test_rows_of_the_cache_may_be_reordered_and_repeated(course, keras, rng):
     assert parity_error(logits, numbers(model((source, target)))[order, 3]) < TIGHT
 
 
+def test_continuations_of_one_source_share_its_memory_in_a_cache_that_grows(course, keras, rng):
+    """Beams: the words' rows are repeated and reordered, the memory's stay one for each source."""
+    model = transformer(course, rng)
+    source, target = sentences(rng, 3)
+    target = np.concatenate([rng.integers(1, TARGET, (6, 3)), np.zeros((6, 3))], 1).astype("int32")
+    target[1::2, :2] = target[::2, :2]  # two continuations each, which part at their third word
+    _, cache = model.step(target[::2, :2], model.start_cache(source, 2), 0)
+    cache = model.grow_cache(model.reorder_cache(cache, np.arange(6) // 2), 5)
+    logits, cache = model.step(target[:, 2], cache, 2)
+    whole = numbers(model((np.repeat(source, 2, 0), target[:, :3])))
+    assert parity_error(logits, whole[:, 2]) < TIGHT
+    words, memory = cache["blocks"][0]
+    assert words[0].shape[:3] == (6, HEADS, 5) and memory[0].shape[:3] == (3, HEADS, 7)
+    order = np.array([1, 1, 3, 2, 4, 4])
+    logits, _ = model.step(target[order, 0], model.reorder_cache(cache, order), 3)
+    longer = np.concatenate([target[order, :3], target[order, :1]], 1)
+    whole = numbers(model((np.repeat(source, 2, 0), longer)))
+    assert parity_error(logits, whole[:, 3]) < TIGHT
+
+
+def test_tied_logits_may_have_a_bias(course, rng):
+    model = transformer(course, rng, tie_embeddings="target", output_bias=True)
+    source, target = sentences(rng)
+    before, bias = numbers(model((source, target))), rng.normal(size=TARGET).astype("float32")
+    model.bias.assign_add(bias)
+    assert parity_error(model((source, target)), before + bias) < TIGHT
+    assert transformer(course, tie_embeddings="target").bias is None
+
+
 def test_a_language_model_reads_its_prompt_at_once_and_goes_on_word_by_word(course, rng, vectors):
     x = vectors[0]
     for kind in (None, "rotary", "alibi"):
