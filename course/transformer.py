@@ -494,13 +494,7 @@ class Transformer(keras.Model):
             A nest of tensors for `step`, the batch first in each. To follow several continuations
             of a sentence, repeat or reorder the rows with `reorder_cache`.
         """
-        positions = self.target_positions
-        known = isinstance(max_length, int)
-        if positions is not None and known and max_length > positions.max_length:
-            raise ValueError(
-                f"max_length = {max_length}, and the model has {positions.max_length} "
-                "positions: ask for less, or make the model with a larger max_length."
-            )
+        self._check_room(max_length)
         memory = self.encode(source_ids)
         blocks = self.decoder.start_cache(ops.shape(source_ids)[0], max_length, memory)
         return {"blocks": blocks, "source_mask": padding_mask(source_ids, self.pad_id)}
@@ -529,8 +523,17 @@ class Transformer(keras.Model):
         """What `Decoder.reorder_cache` does."""
         return cache | {"blocks": self.decoder.reorder_cache(cache["blocks"], rows)}
 
+    def _check_room(self, max_length):
+        positions, known = self.target_positions, isinstance(max_length, int)
+        if positions is not None and known and max_length > positions.max_length:
+            raise ValueError(
+                f"max_length = {max_length}, and the model has {positions.max_length} positions: "
+                "ask for less, or make the model with a larger max_length."
+            )
+
     def grow_cache(self, cache, max_length):
         """What `Decoder.grow_cache` does."""
+        self._check_room(max_length)
         return cache | {"blocks": self.decoder.grow_cache(cache["blocks"], max_length)}
 
     def get_config(self):
