@@ -96,12 +96,12 @@ def visible(page):
     return html.unescape(re.sub(r"<[^>]*>", " ", page.partition("<body>")[2]))
 
 
-def processes_of(folder):
-    """Ids of the processes that were started with this folder in their environment."""
-    found = []
+def processes_of(supervisor):
+    """Ids of the processes that this supervisor or its submissions have started."""
+    found, mark = [], f"{sandbox.PREFIX}{supervisor}-".encode()
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if str(folder).encode() in entry.read_bytes():
+            if mark in entry.read_bytes():
                 found.append(int(entry.parent.name))
         except OSError:  # it has ended, or is another user's
             continue
@@ -250,7 +250,8 @@ def found_references(seed):
     import gc, os, sys
 
     ours = ("course.exercises", "course.grading", "course.authoring")
-    known = ("course.grading", "course.grading.pipe", "course.grading.child")
+    known = {"course.grading"}
+    known |= {f"course.grading.{n}" for n in ("child", "confine", "keeper", "pipe", "zygote")}
     found = {name for name in sys.modules if name.startswith(ours) and name not in known}
     for thing in gc.get_objects():
         for owner in (type(thing), thing if callable(thing) else None):
@@ -402,7 +403,7 @@ def test_a_rogue_costs_only_itself(student, rogues):
 @linux
 def test_no_process_and_no_folder_of_a_submission_is_left(rogues):
     _, temporary, _ = rogues
-    assert processes_of(temporary) == []
+    assert processes_of(os.getpid()) == []
     assert list(temporary.iterdir()) == []
 
 
@@ -485,14 +486,14 @@ def test_killed_and_started_again_it_goes_on_where_it_was(rogues, tmp_path):
     )
     try:
         # Killed while the second submission's own processes are running.
-        wait_for(lambda: any(map(_is_sleep, processes_of(temporary))), 120, "the second")
+        wait_for(lambda: any(map(_is_sleep, processes_of(first.pid))), 120, "the second")
     finally:
         first.send_signal(signal.SIGKILL)
         first.wait()
     (kept,) = (out / "records").glob("*.json")
     assert json.loads(kept.read_text(encoding="utf-8"))["student"] == "Ana María"
     assert not (out / "grades.csv").exists()
-    wait_for(lambda: all(map(_is_sleep, processes_of(temporary))), 10, "the child ends")
+    wait_for(lambda: not processes_of(first.pid), 20, "all that it started ends")
     written = kept.stat()
 
     done = course(*asked, TMPDIR=str(temporary))
@@ -500,7 +501,6 @@ def test_killed_and_started_again_it_goes_on_where_it_was(rogues, tmp_path):
     assert "2 submissions graded now, 1 kept from an earlier run" in done.stdout
     assert (kept.stat().st_mtime_ns, kept.stat().st_ino) == (written.st_mtime_ns, written.st_ino)
     assert rows_of(out) == {s: row for s, row in rows_of(whole.out).items() if s in students}
-    assert processes_of(temporary) == []
     assert list(temporary.iterdir()) == []
     assert not list(out.rglob(".writing-*"))
 
@@ -514,10 +514,10 @@ def test_interrupted_it_ends_its_processes_before_it_ends(rogues, tmp_path):
     temporary.mkdir()
     asked = ["grade", tmp_path / "class", "--out", tmp_path / "out"]
     with started(asked, temporary) as running:
-        wait_for(lambda: any(map(_is_sleep, processes_of(temporary))), 120, "its processes")
+        wait_for(lambda: any(map(_is_sleep, processes_of(running.pid))), 120, "its processes")
         running.send_signal(signal.SIGINT)
         assert running.wait(30) != 0
-    assert processes_of(temporary) == []
+    assert processes_of(running.pid) == []
     assert list(temporary.iterdir()) == []
     assert not list((tmp_path / "out").rglob("*.json"))
 
@@ -557,7 +557,11 @@ def test_a_second_process_cannot_tell_what_the_first_has_seen(tmp_path, monkeypa
     double = bank.find("start.double")
     two = [replace(double, id=f"start.{name}", defines=name) for name in ("first", "second")]
     document = notebooks.Document((notebooks.Cell(0, cell),))
-    graded, flags, *_ = grader.grade_document(document, two, SEED, limits=LIMITS)
+    # Where a process has a file system of its own, there is not even a place to keep it.
+    with sandbox.Nursery(weak=True, level="rlimits") as nursery:
+        graded, flags, *_ = grader.grade_document(
+            document, two, SEED, limits=LIMITS, nursery=nursery
+        )
     assert "I saw" in path.read_text(), "the first answer has not run"
     told = json.dumps([flags, [(each.error, each.output) for each in graded]])
     assert "I saw" not in told

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from course import exercises as bank
-from course.grading import GradingError, assignment, matching, notebooks
+from course.grading import GradingError, assignment, matching, notebooks, sandbox
 from course.grading.grader import grade_document
 
 PUBLIC_SEED = 0
@@ -45,9 +45,17 @@ def check_file(path, lesson=None, seed=PUBLIC_SEED, limits=None):
             f"{path.name} answers no exercise of lesson {lesson}: expected cells that start with "
             f"`# exercise: {exercises[0].id}`, or that define {names}"
         )
-    graded, *_ = grade_document(
-        document, exercises, seed, refused=assignment.refused(lesson), limits=limits
-    )
+    # One's own code: where this machine cannot shut it in, it runs as it would in a notebook.
+    with sandbox.Nursery(weak=True) as nursery:
+        graded, *_ = grade_document(
+            document,
+            exercises,
+            seed,
+            lesson=lesson,
+            refused=assignment.refused(lesson),
+            limits=limits,
+            nursery=nursery,
+        )
     for each in graded:
         if each.fault:
             raise GradingError(f"the check of {each.exercise.id} failed itself: {each.fault}")

@@ -1,14 +1,14 @@
 """A student's process: runs the cells of one submission, then carries plans out.
 
-It is started as `python -m course.grading.child READ_FD WRITE_FD` in an empty folder and knows only
-what comes through the pipe: code cells and plans. It never imports `course.exercises`,
-`course.grading`'s other parts or the real `course.lab`, so that no expected value, reference or
-judge is ever in this process.
+It is forked from the zygote, shut in by its keeper, and knows only what comes through the pipe:
+code cells and plans. It never imports `course.exercises`, the supervisor's part of
+`course.grading` or the real `course.lab`, so that no expected value, reference or judge is ever in
+this process.
 
-Requests are dicts with "do": "hello" (limits and rules, answered when the framework is there),
-"cell" (run a code cell) and "plan" (carry a plan out on a name that a cell defined). Each answer
-repeats the request's "number". What students print goes to descriptors 1 and 2, which the
-supervisor reads apart from the answers.
+Requests are dicts with "do": "hello" (answered when the shell is there), "cell" (run a code cell)
+and "plan" (carry a plan out on a name that a cell defined). Each answer repeats the request's
+"number". What students print goes to descriptors 1 and 2, which the supervisor reads apart from
+the answers.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ import importlib.abc
 import importlib.machinery
 import os
 import queue
-import shutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 import types
@@ -56,8 +56,8 @@ def _setup(*args, **kwargs):
 class Gate(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Lets an answer import what a student may use, and says which rule the rest breaks."""
 
-    def __init__(self, refused):
-        self.refused = tuple(refused)
+    def __init__(self, refused, allowed=None):
+        self.refused, self.allowed = tuple(refused), allowed
 
     def find_spec(self, name, path=None, target=None):
         if _within(name, "course.lab"):
@@ -71,6 +71,12 @@ class Gate(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             raise ImportError(
                 f"{name} belongs to the checks, and an answer may not import it. "
                 "Remove this import."
+            )
+        ours = name.startswith("course.") and self.allowed is not None
+        if ours and not any(_within(name, each) for each in self.allowed):
+            raise ImportError(
+                f"{name} is not among what this lesson builds on ({', '.join(self.allowed)}). "
+                "Use your own code from the cells above."
             )
         return None
 
@@ -97,12 +103,11 @@ def _within(name, package):
 
 
 class Inbox(threading.Thread):
-    """Reads requests; when the supervisor is gone, ends this process and all that it started."""
+    """Reads requests; when the supervisor is gone, ends this process and its group."""
 
     def __init__(self, descriptor):
         super().__init__(name="course-inbox", daemon=True)
         self.descriptor, self.requests = descriptor, queue.SimpleQueue()
-        self.folder = os.getcwd()
 
     def run(self):
         reader = pipe.Reader()
@@ -110,20 +115,23 @@ class Inbox(threading.Thread):
             reader.feed(data)
             while (request := reader.message()) is not None:
                 self.requests.put(request)
-        shutil.rmtree(self.folder, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
+        os._exit(1)  # the first process of a namespace takes no signal from itself
 
 
 class Student:
     """The answering side: one shell, the cells that ran in it, the objects that they defined."""
 
-    def __init__(self, hello):
-        _limit(hello)
-        sys.meta_path.insert(0, Gate(hello["refused"]))
+    def __init__(self, config):
+        sys.meta_path.insert(0, Gate(config["refused"], config["allowed"]))
         runtime.start()
         self.shell = _shell()
         self.kept, self.in_cell = {}, False
         signal.signal(signal.SIGINT, self.interrupt)
+
+    def hello(self, request):
+        """Says that the shell is there."""
+        return {}
 
     def interrupt(self, *_):
         # Between cells there is nothing of the student's to stop.
@@ -154,30 +162,6 @@ class Student:
             return {"outcome": runner.carry_out(request["plan"], answer)}
         except runner.PlanError as error:
             return {"plan_error": str(error)}
-
-
-def _limit(hello):
-    """Limits that the kernel keeps: memory, file size, no core files."""
-    try:
-        import resource
-    except ImportError:  # not on this system
-        return
-    for name, limit in (
-        ("RLIMIT_DATA", hello["memory"]),
-        ("RLIMIT_FSIZE", hello["file_size"]),
-        ("RLIMIT_CORE", 0),
-    ):
-        with contextlib.suppress(AttributeError, ValueError, OSError):
-            resource.setrlimit(getattr(resource, name), (limit, limit))
-
-
-def _die_with_the_supervisor():
-    """Asks Linux to end this process with its parent, even where code holds the interpreter."""
-    if sys.platform == "linux":
-        import ctypes
-
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _shell():
@@ -244,17 +228,23 @@ def _write(descriptor, tree):
         data = data[os.write(descriptor, data) :]
 
 
-def main(read_from, write_to):
+def main(read_from, write_to, config):
+    """Answers requests for as long as there are any; never returns.
+
+    Args:
+        read_from: descriptor of the requests.
+        write_to: descriptor of the answers.
+        config: "environment", and the Gate's "refused" and "allowed".
+    """
     for descriptor in (read_from, write_to):
         os.set_inheritable(descriptor, False)  # a student's subprocess has no part in this talk
-    _die_with_the_supervisor()
+    os.environ.clear()
+    os.environ.update(config["environment"])
+    tempfile.tempdir = None  # it had been looked up in another environment
     inbox = Inbox(read_from)
     inbox.start()
-    hello = inbox.requests.get()
-    student = Student(hello)
-    ready = {"versions": runtime.versions(), "backend": runtime.choose_backend()}
-    _write(write_to, {"number": hello["number"], **ready})
-    actions = {"cell": student.cell, "plan": student.plan}
+    student = Student(config)
+    actions = {"hello": student.hello, "cell": student.cell, "plan": student.plan}
     while True:
         request = inbox.requests.get()
         try:
@@ -268,7 +258,6 @@ def main(read_from, write_to):
             _write(write_to, data)
         except (KeyboardInterrupt, MemoryError) as error:
             _write(write_to, {"number": request["number"], "lost": type(error).__name__})
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+        except BaseException:
+            # It would go up through the zygote's frames, in a process that is no zygote.
+            os._exit(1)

@@ -58,22 +58,25 @@ class Session:
         document: the `notebooks.Document`.
         found: {exercise id: `matching.Found`}.
         names: {exercise id: the name that it defines}.
+        lesson: the lesson's name, or None.
         refused: modules that the submission may not import.
         limits: its `sandbox.Limits`.
-        cancel: an event that stops all waiting, or None.
+        nursery: the `sandbox.Nursery` that its processes come from.
         drawn: whether its process has seen hidden inputs: a later one may have learnt of them.
     """
 
     document: object
     found: dict
     names: dict
+    lesson: str | None
     refused: list
     limits: sandbox.Limits
-    cancel: object = None
+    nursery: sandbox.Nursery
     drawn: bool = False
     child: object = None
     starts: int = 0
     used: float = 0.0
+    spent: dict = field(default_factory=dict)  # {exercise id: seconds of its probes}
     flags: list = field(default_factory=list)
     notes: list = field(default_factory=list)  # for the instructor only
     errors: dict = field(default_factory=dict)
@@ -93,9 +96,14 @@ class Session:
             self.child = None
 
     @property
+    def seconds(self):
+        """Seconds that the submission has used."""
+        return self.used + (self.child.used if self.child else 0.0)
+
+    @property
     def left(self):
         """Seconds left of the submission's time."""
-        return self.limits.wall - self.used - (self.child.used if self.child else 0.0)
+        return self.limits.wall - self.seconds
 
     def flag(self, text):
         """Notes something that student and instructor may know, as long as it tells no input."""
@@ -120,7 +128,7 @@ class Session:
             if self.starts > self.limits.restarts:
                 raise Lost("used up", f"{self.starts} processes of it have ended")
             self.starts += 1
-            self.child = sandbox.start_child(self.refused, self.limits, self.cancel)
+            self.child = self.nursery.fork(self.limits, self.lesson, self.refused)
             for cell in self.document.cells:
                 if not self._run(cell):
                     break
@@ -184,6 +192,7 @@ class Session:
                 return Outcome(failure=Failure("missing", message=message))
             if broken:  # it took a process with it: its other probes would do so too
                 return Outcome(failure=broken[0])
+            before = self.seconds
             try:
                 return self._plan(exercise, found, plan)
             except Lost as lost:
@@ -195,6 +204,9 @@ class Session:
                 )
                 broken.append(_lost_failure(lost))
                 return Outcome(failure=broken[0])
+            finally:
+                spent = self.spent.get(exercise.id, 0.0)
+                self.spent[exercise.id] = spent + self.seconds - before
 
         return execute
 
@@ -202,10 +214,13 @@ class Session:
         if self.left <= 0:
             self.flag(f"its {self.limits.wall:g} s are used up")
             return Outcome(failure=Failure("time", message=f"{self.limits.wall:g}"))
+        left = self.limits.exercise - self.spent.get(exercise.id, 0.0)
+        if left <= 0:
+            return Outcome(failure=Failure("time", message=f"{self.limits.exercise:g}"))
         self.prepare()
         self.child.output = Output(0)  # what is printed now could show hidden inputs
         asked = plan.get("seconds", SECONDS.get(self.child.backend, 10.0))
-        seconds = max(0.5, min(float(asked), self.left))
+        seconds = max(0.5, min(float(asked), self.left, left))
         request = {
             "do": "plan",
             "name": exercise.defines,
@@ -225,7 +240,7 @@ class Session:
 
     def grade(self, exercise, seed):
         """Puts one exercise's probes; a `Graded`, and never an exception of the student's."""
-        found, before = self.found[exercise.id], self.used + (self.child.used if self.child else 0)
+        found, before = self.found[exercise.id], self.seconds
         graded = Graded(exercise, found)
         try:
             execute = self.executor(exercise)
@@ -243,20 +258,23 @@ class Session:
             self.flag(f"{exercise.id} could not be graded, the fault is the check's own")
         graded.error = self.errors.get(found.index)
         graded.output = self.outputs.get(found.index, "")
-        graded.seconds = self.used + (self.child.used if self.child else 0) - before
+        graded.seconds = self.seconds - before
         return graded
 
 
-def grade_document(document, exercises, seed, *, refused=(), limits=None, cancel=None):
+def grade_document(
+    document, exercises, seed, *, lesson=None, refused=(), limits=None, nursery=None
+):
     """Grades the cells of one submission.
 
     Args:
         document: a `notebooks.Document`.
         exercises: the exercises to grade, in order.
         seed: the seed of their inputs.
+        lesson: the lesson's name; it decides which modules of the course are visible.
         refused: modules that the submission may not import.
         limits: `sandbox.Limits`; the defaults if None.
-        cancel: an event that stops the work.
+        nursery: the `sandbox.Nursery` to fork from; one of its own if None.
 
     Returns:
         (list of `Graded`, flags, notes for the instructor only, seconds used)
@@ -264,18 +282,28 @@ def grade_document(document, exercises, seed, *, refused=(), limits=None, cancel
     Raises:
         sandbox.NotStarted: if this machine starts no process.
     """
+    if nursery is None:
+        with sandbox.Nursery() as nursery:
+            return grade_document(
+                document,
+                exercises,
+                seed,
+                lesson=lesson,
+                refused=refused,
+                limits=limits,
+                nursery=nursery,
+            )
     found = matching.match(document, exercises)
     names = {exercise.id: exercise.defines for exercise in exercises}
     limits = limits or sandbox.Limits()
-    with Session(document, found, names, list(refused), limits, cancel) as session:
+    with Session(document, found, names, lesson, list(refused), limits, nursery) as session:
         if any(each.status != "missing" for each in found.values()):
             try:
                 session.prepare()  # so that the cells' time is not the first exercise's
             except Lost as lost:
                 session.flag(str(lost))
         graded = [session.grade(exercise, seed) for exercise in exercises]
-        used = round(limits.wall - session.left, 3)
-        return graded, session.flags, session.notes, used
+        return graded, session.flags, session.notes, round(session.seconds, 3)
 
 
 def _too_slow(seconds, error):

@@ -60,6 +60,7 @@ def grade(
     progress=None,
     assignment=None,
     limits=None,
+    weak_sandbox=False,
 ):
     """Grades every submission in a folder.
 
@@ -72,6 +73,7 @@ def grade(
         progress: called as `progress(done, total, record)`, first with (0, total, None).
         assignment: path of an assignment.toml; by default that in `submissions`, if it is there.
         limits: `sandbox.Limits`; by default from each lesson.
+        weak_sandbox: whether limits alone will do where this machine cannot shut submissions in.
 
     Returns:
         A `Summary`.
@@ -89,7 +91,9 @@ def grade(
     for part in (out, out / "records", out / "feedback"):
         records.clear_halves(part)
     sandbox.sweep()
-    finished = _run(work, out, asked, seed, jobs or runtime.cores(), progress, limits)
+    secret = (Path(submissions), out)
+    run = _Run(asked, out, seed, limits, jobs or runtime.cores(), weak_sandbox, secret)
+    finished = run.all(work, progress)
     students = {}
     for each, record in finished:
         students.setdefault(each.student, []).append(record)
@@ -131,49 +135,110 @@ def _asked(submissions, given):
     return assignments.load(beside) if beside.is_file() else assignments.Assignment()
 
 
-def _run(work, out, asked, seed, jobs, progress, limits):
-    """[(work, record)], graded `jobs` at a time; an interrupt ends all processes first."""
-    cancel, finished = threading.Event(), []
-    if progress:
-        progress(0, len(work), None)
-    with ThreadPoolExecutor(max(1, jobs), thread_name_prefix="course-grade") as pool:
+class _Run:
+    """What the submissions of a run have in common; its nursery is started when one needs it."""
+
+    def __init__(self, asked, out, seed, limits, jobs, weak, secret):
+        self.asked, self.out, self.seed, self.limits = asked, out, seed, limits
+        self.jobs, self.weak, self.secret = jobs, weak, secret
+        self.cancel, self.lock, self.started = threading.Event(), threading.Lock(), None
+
+    def nursery(self):
+        """The nursery of this run.
+
+        Raises:
+            sandbox.NotStarted: if this machine starts none, once for all submissions.
+        """
+        with self.lock:
+            if self.started is None:
+                try:
+                    self.started = sandbox.Nursery(self.weak, self.secret, cancel=self.cancel)
+                except sandbox.NotStarted as error:
+                    self.started = error
+            if isinstance(self.started, Exception):
+                raise self.started
+            return self.started
+
+    def all(self, work, progress):
+        """[(work, record)], graded `jobs` at a time; an interrupt ends all processes first."""
+        finished = []
+        if progress:
+            progress(0, len(work), None)
         try:
-            waiting = {
-                pool.submit(_one, each, out, asked, seed, limits, cancel): each for each in work
-            }
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    record = future.result()
-                    finished.append((waiting.pop(future), record))
-                    if progress:
-                        progress(len(finished), len(work), record)
-        except BaseException:
-            cancel.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    order = {id(each): i for i, each in enumerate(work)}
-    return sorted(finished, key=lambda pair: order[id(pair[0])])
+            with ThreadPoolExecutor(self.jobs, thread_name_prefix="course-grade") as pool:
+                try:
+                    waiting = {pool.submit(self.one, each): each for each in work}
+                    while waiting:
+                        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            record = future.result()
+                            finished.append((waiting.pop(future), record))
+                            if progress:
+                                progress(len(finished), len(work), record)
+                except BaseException:
+                    self.cancel.set()
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
+        finally:
+            if isinstance(self.started, sandbox.Nursery):
+                self.started.close()
+        order = {id(each): i for i, each in enumerate(work)}
+        return sorted(finished, key=lambda pair: order[id(pair[0])])
 
+    def one(self, work):
+        """Grades one submission, or takes the record of an earlier run that still holds."""
+        path = self.out / "records" / work.record_name
+        identity = {
+            "content": work.content,
+            "fingerprint": self.asked.fingerprint(work.lesson) if work.lesson else "",
+            "seed": self.seed,
+            "reason": work.reason,
+        }
+        before = records.load(path)
+        # A record that says "our fault" is tried again.
+        if before and before["identity"] == identity and not before["again"]:
+            record = before | _circumstances(work, self.asked) | {"kept": True}
+        else:
+            record = self.graded(work) | {"identity": identity, "kept": False}
+        if record | {"kept": False} != before:
+            records.save(path, record | {"kept": False})
+        return record
 
-def _one(work, out, asked, seed, limits, cancel):
-    """Grades one submission, or takes the record of an earlier run that still holds."""
-    path = out / "records" / work.record_name
-    identity = {
-        "content": work.content,
-        "fingerprint": asked.fingerprint(work.lesson) if work.lesson else "",
-        "seed": seed,
-        "reason": work.reason,
-    }
-    before = records.load(path)
-    # A record that says "our fault" is tried again.
-    if before and before["identity"] == identity and not before["again"]:
-        record = before | _circumstances(work, asked) | {"kept": True}
-    else:
-        record = _graded(work, asked, seed, limits, cancel) | {"identity": identity, "kept": False}
-    if record | {"kept": False} != before:
-        records.save(path, record | {"kept": False})
-    return record
+    def graded(self, work):
+        """A record of one submission, graded now."""
+        record = _blank(work, self.asked, self.seed)
+        if work.reason:
+            return record
+        limits = self.limits or limits_for(work.lesson)
+        record["limits"] = asdict(limits)
+        exercises = self.asked.exercises(work.lesson)
+        try:
+            nursery = self.nursery()
+            record["sandbox"] = str(nursery)
+            graded, flags, notes, seconds = grade_document(
+                work.document,
+                exercises,
+                self.seed,
+                lesson=work.lesson,
+                refused=assignments.refused(work.lesson),
+                limits=limits,
+                nursery=nursery,
+            )
+        except sandbox.NotStarted as error:
+            return record | {"again": True, "reason": f"our fault: {error}"[:600]}
+        if all(each.found.status == "missing" for each in graded):
+            return record | {"reason": f"no exercise of lesson {work.lesson} was found in it"}
+        parts = [records.of_exercise(each, work.document) for each in graded]
+        whole = all(part["points"] is not None for part in parts)
+        return record | {
+            "state": "graded",
+            "again": not whole,
+            "flags": [*record["flags"], *flags],
+            "notes": notes,
+            "exercises": parts,
+            "points": sum(part["points"] for part in parts) if whole else None,
+            "seconds": seconds,
+        }
 
 
 def _circumstances(work, asked):
@@ -189,9 +254,10 @@ def _circumstances(work, asked):
     }
 
 
-def _graded(work, asked, seed, limits, cancel):
-    """A record of one submission, graded now."""
-    record = {
+def _blank(work, asked, seed):
+    """The record of a submission that is not graded."""
+    exercises = asked.exercises(work.lesson) if work.lesson else []
+    return {
         "format": records.FORMAT,
         "student": work.student,
         "name": work.name,
@@ -204,39 +270,13 @@ def _graded(work, asked, seed, limits, cancel):
         "notes": [],
         "exercises": [],
         "points": None,
-        "max_points": 0.0,
+        "max_points": float(sum(exercise.points for exercise in exercises)),
         "versions": {"course": __version__, **runtime.versions()},
-        "sandbox": sandbox.LEVEL,
+        "sandbox": "not run",
         "seed": seed,
         "seconds": 0.0,
         "graded": datetime.now(UTC).isoformat(timespec="seconds"),
         **_circumstances(work, asked),
-    }
-    exercises = asked.exercises(work.lesson) if work.lesson else []
-    record["max_points"] = float(sum(exercise.points for exercise in exercises))
-    if work.reason:
-        return record
-    limits = limits or limits_for(work.lesson)
-    record["limits"] = asdict(limits)
-    refused = assignments.refused(work.lesson)
-    try:
-        graded, flags, notes, seconds = grade_document(
-            work.document, exercises, seed, refused=refused, limits=limits, cancel=cancel
-        )
-    except sandbox.NotStarted as error:
-        return record | {"again": True, "reason": f"our fault: {error}"[:600]}
-    if all(each.found.status == "missing" for each in graded):
-        return record | {"reason": f"no exercise of lesson {work.lesson} was found in it"}
-    parts = [records.of_exercise(each, work.document) for each in graded]
-    whole = all(part["points"] is not None for part in parts)
-    return record | {
-        "state": "graded",
-        "again": not whole,
-        "flags": [*record["flags"], *flags],
-        "notes": notes,
-        "exercises": parts,
-        "points": sum(part["points"] for part in parts) if whole else None,
-        "seconds": seconds,
     }
 
 

@@ -1,0 +1,82 @@
+"""The warm process that submissions are forked from: it has imported the framework, and no more.
+
+It is started as `python -m course.grading.zygote DESCRIPTOR`, a socket. For each message of one
+byte that brings four descriptors it forks a keeper (see `keeper`). A fork after a framework has
+begun to work hangs, so nothing is ever computed here: no operation, layer, seed generator or
+variable. Before each fork that is verified. No exercise, judge, seed or submission is ever in
+this process, so that none can be found in those that are forked from it.
+"""
+
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import warnings
+
+from course import runtime
+from course.grading import keeper
+
+# Imported here once, instead of in each submission: what a shell, a plot and a first training use.
+WARM = (
+    "IPython.core.interactiveshell",
+    "IPython.core.display",
+    "keras",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.pyplot",
+    "numpy.random",
+    "pdb",
+    "concurrent.futures.thread",
+)
+
+
+def warm_up():
+    """Imports the framework and what a notebook's shell needs; computes nothing."""
+    backend = runtime.choose_backend()
+    warnings.filterwarnings("ignore", module=r"(keras|tensorflow|jax|google)\b.*")
+    for name in (*WARM, backend):
+        importlib.import_module(name)
+    if backend == "tensorflow":
+        importlib.import_module("tensorflow").get_logger().setLevel("ERROR")
+    gc.collect()
+    gc.freeze()  # so that collecting in a submission touches no page that all of them share
+
+
+def not_forkable():
+    """Why a fork of this process might hang, or None."""
+    tensorflow = sys.modules.get("tensorflow.python.eager.context")
+    if tensorflow and tensorflow.context_safe() and tensorflow.context_safe()._initialized:
+        return "TensorFlow's eager context is initialised"
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    if bridge and bridge.backends_are_initialized():
+        return "a backend of JAX is initialised"
+    if os.path.isdir("/proc/self/task") and len(os.listdir("/proc/self/task")) > 1:
+        return "the process has more than one thread"
+    return None
+
+
+def main(descriptor):
+    supervisor = socket.socket(fileno=descriptor)
+    warm_up()
+    ready = {"backend": runtime.choose_backend(), "versions": runtime.versions()}
+    supervisor.sendall(json.dumps(ready).encode() + b"\n")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no keeper is waited for
+    while True:
+        message, descriptors, *_ = socket.recv_fds(supervisor, 1, 4)
+        if not message:  # the supervisor has ended
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        fault = not_forkable()
+        if os.fork() == 0:
+            supervisor.close()
+            keeper.main(fault, *descriptors)  # never returns
+        for each in descriptors:
+            os.close(each)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
