@@ -17,7 +17,7 @@ DISTRIBUTION = "keras-transformer-course"
 
 def on_colab():
     """True inside a Colab runtime."""
-    return "COLAB_RELEASE_TAG" in os.environ or _installed("google.colab")
+    return "COLAB_RELEASE_TAG" in os.environ or installed("google.colab")
 
 
 def home():
@@ -37,7 +37,7 @@ def home():
     return base / DISTRIBUTION
 
 
-def _installed(name):
+def installed(name):
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
@@ -60,7 +60,7 @@ def choose_backend():
     if chosen := os.environ.get("KERAS_BACKEND"):
         return chosen
     for backend in ("tensorflow", "jax"):
-        if _installed(backend):
+        if installed(backend):
             os.environ["KERAS_BACKEND"] = backend
             return backend
     raise RuntimeError(
@@ -172,9 +172,20 @@ def full_precision():
         yield
 
 
-def seed_everything(seed):
-    """Seeds Python, NumPy and the backend."""
-    start().utils.set_random_seed(seed)
+def seed_everything(seed, deterministic=False):
+    """Seeds Python, NumPy and the backend.
+
+    Args:
+        seed: an integer.
+        deterministic: whether TensorFlow has to add in one order, so that each run gives the same
+            bits; for the rest of the process, and slower. JAX on CPU and TPU does so anyway.
+    """
+    keras = start()
+    keras.utils.set_random_seed(seed)
+    if deterministic and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 def memory_gb():

@@ -483,6 +483,12 @@ class Transformer(keras.Model):
         logits = ops.matmul(x, ops.transpose(table))
         return logits if self.bias is None else logits + ops.cast(self.bias, logits.dtype)
 
+    def output_weights(self):
+        """What `logits` multiplies with, `(target_vocab_size, d_model)`, and adds, or None."""
+        if self.output_dense is not None:
+            return ops.transpose(self.output_dense.kernel), self.output_dense.bias
+        return self.target_embedding.embeddings, self.bias
+
     def start_cache(self, source_ids, max_length):
         """Encodes the source, and makes room for decoding one target at a time.
 

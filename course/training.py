@@ -1,0 +1,410 @@
+"""Training that may die at any minute: schedules, rounds, checkpoints, logs, averages.
+
+Lessons 05, 07, 08 and 10 train with it. Keras' own BackupAndRestore restores whole epochs; here the
+unit is a *round* of so many steps, and everything that the next step depends on is kept: weights,
+the optimizer's moments, the step, the place in the shuffled data, and the state of each seed
+generator. So a run that was killed and goes on ends with the numbers of one that was not.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from course import runtime
+
+
+@keras.saving.register_keras_serializable("course")
+class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
+    """The paper's schedule: up in a straight line, then down with the root of the step.
+
+    lrate = scale · d_model^-0.5 · min(step^-0.5, step · warmup_steps^-1.5), where the first step is
+    1. The peak, at `warmup_steps`, is scale / √(d_model · warmup_steps).
+
+    Args:
+        d_model: width of the model.
+        warmup_steps: length of the straight line, 4000 in the paper.
+        scale: a factor, 1 in the paper.
+
+    Reference: Vaswani et al. 2017, section 5.3, equation 3.
+    """
+
+    def __init__(self, d_model, warmup_steps=4000, scale=1.0):
+        self.d_model, self.warmup_steps, self.scale = d_model, warmup_steps, scale
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32") + 1.0  # Keras counts from 0, where the root is infinite
+        rising = step * self.warmup_steps**-1.5
+        return self.scale * self.d_model**-0.5 * ops.minimum(ops.rsqrt(step), rising)
+
+    def get_config(self):
+        names = ("d_model", "warmup_steps", "scale")
+        return {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("course")
+class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """BERT's schedule: up in a straight line to the peak, then down in one to 0.
+
+    Args:
+        peak: the largest rate, reached at step `warmup_steps`.
+        warmup_steps: steps up; 0 starts at the peak.
+        total_steps: the step, counted from 1, at which the rate is 0 again.
+
+    Reference: Devlin et al. 2019, appendix A.2.
+    """
+
+    def __init__(self, peak, warmup_steps, total_steps):
+        if not 0 <= warmup_steps < total_steps:
+            raise ValueError(
+                f"warmup_steps = {warmup_steps} and total_steps = {total_steps}: "
+                "the warm-up has to end before the training does."
+            )
+        self.peak, self.warmup_steps, self.total_steps = peak, warmup_steps, total_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32") + 1.0
+        rising = step / max(self.warmup_steps, 1)
+        falling = (self.total_steps - step) / (self.total_steps - self.warmup_steps)
+        return self.peak * ops.clip(ops.minimum(rising, falling), 0.0, 1.0)
+
+    def get_config(self):
+        names = ("peak", "warmup_steps", "total_steps")
+        return {name: getattr(self, name) for name in names}
+
+
+class Rounds(keras.utils.PyDataset):
+    """Batches dealt out in rounds of `steps`, over the ends of epochs.
+
+    Args:
+        batches: a data set whose epoch e depends on `batches.epoch = e` only, as
+            `course.tokens.TokenBatches`.
+        steps: batches a round.
+
+    Attributes:
+        round: the round that is served, from 0; None before the first, when Keras looks at two
+            batches to learn their shapes.
+    """
+
+    def __init__(self, batches, steps):
+        super().__init__()
+        self.batches, self.steps, self.round = batches, steps, None
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        if self.round is None:
+            return self.batches[index % len(self.batches)]
+        epoch, place = divmod(self.round * self.steps + index, len(self.batches))
+        if self.batches.epoch != epoch:
+            self.batches.epoch = epoch
+        return self.batches[place]
+
+
+def train(
+    model,
+    batches,
+    *,
+    steps,
+    folder,
+    round_steps=250,
+    validation=None,
+    monitor="val_loss",
+    patience=None,
+    keep=5,
+    settings=None,
+    callbacks=(),
+    verbose=0,
+):
+    """Trains a compiled model, and goes on where an earlier call was stopped.
+
+    Args:
+        model: a compiled, built `keras.Model`. Seed it before it is made (`seed_everything`).
+        batches: see `Rounds`.
+        steps: steps in all, those of earlier calls included.
+        folder: where the run lives; `log.jsonl`, `checkpoints/`, `best.safetensors` and, where
+            TensorBoard is installed, `tensorboard/` go there. On Colab choose one in Drive.
+        round_steps: steps between two checkpoints. A stopped run loses at most so many.
+        validation: batches to evaluate after each round, or None.
+        monitor: the logged figure that says which checkpoint is best; smaller is better.
+        patience: stop after so many rounds without a new best; None never does.
+        keep: how many of the newest checkpoints stay, for `average`.
+        settings: plain values that the run depends on. A folder of a run with others is refused.
+        callbacks: more Keras callbacks, told of rounds as of epochs.
+        verbose: as `fit` takes it.
+
+    Returns:
+        The log, a list of dicts: "step", "epoch", "seconds" and "cpu_seconds" so far over all
+        calls, and what Keras measured in the round.
+
+    Raises:
+        ValueError: if the folder holds a run with other settings.
+    """
+    folder = Path(folder)
+    run = _Run(folder, steps, round_steps, monitor, patience, keep, settings or {})
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    run.resume(model)
+    stream = Rounds(batches, round_steps)
+    rounds = -(-steps // round_steps)
+    if run.rounds < rounds and not run.exhausted:
+        model.fit(
+            stream,
+            initial_epoch=run.rounds,
+            epochs=rounds,
+            shuffle=False,
+            validation_data=validation,
+            callbacks=[_Keeper(run, stream), *callbacks],
+            verbose=verbose,
+        )
+    return run.log
+
+
+class _TensorBoard:
+    """Figures for TensorBoard, where its package is there. Keras' own callback wants TensorFlow."""
+
+    def __init__(self, folder):
+        self.writer = None
+        if runtime.installed("tensorboard"):
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+            self.writer = EventFileWriter(str(folder / "tensorboard"))
+
+    def write(self, step, figures):
+        if self.writer is None:
+            return
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
+        self.writer.add_event(
+            Event(step=step, wall_time=time.time(), summary=Summary(value=values))
+        )
+        self.writer.flush()
+
+
+class _Run:
+    """The folder of a run, and what is known of it."""
+
+    def __init__(self, folder, steps, round_steps, monitor, patience, keep, settings):
+        self.folder, self.steps, self.round_steps = folder, steps, round_steps
+        self.monitor, self.patience, self.keep = monitor, patience, keep
+        self.rounds, self.log, self.best = 0, [], None
+        self.seconds, self.cpu_seconds = 0.0, 0.0
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        self.board = _TensorBoard(folder)
+        for half in (folder / "checkpoints").glob(".writing-*"):
+            half.unlink()  # what a killed run left
+        told = json.dumps({"round_steps": round_steps, **settings}, sort_keys=True, default=str)
+        note = folder / "run.json"
+        if note.exists() and note.read_text(encoding="utf-8") != told:
+            raise ValueError(
+                f"{folder} holds a run with other settings ({note.read_text(encoding='utf-8')}; "
+                f"now {told}): choose another folder, or delete this one."
+            )
+        write_atomically(note, told.encode())
+
+    @property
+    def exhausted(self):
+        """Whether `patience` is over."""
+        if self.patience is None or self.best is None:
+            return False
+        return self.rounds - self.best["round"] >= self.patience
+
+    def resume(self, model):
+        newest = checkpoints(self.folder)
+        if not newest:
+            write_atomically(self.folder / "log.jsonl", b"")
+            return
+        note = load_checkpoint(newest[-1], model, optimizer=True)
+        self.rounds, self.best = note["rounds"], note["best"]
+        self.seconds, self.cpu_seconds = note["seconds"], note["cpu_seconds"]
+        lines = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        self.log = [json.loads(line) for line in lines[: self.rounds]]
+        self._write_log()
+
+    def _write_log(self):
+        text = "".join(json.dumps(line) + "\n" for line in self.log)
+        write_atomically(self.folder / "log.jsonl", text.encode())
+
+    def note(self, model, round_number, epochs, logs, seconds, cpu_seconds):
+        """One round is over: the log first, then the checkpoint that counts it.
+
+        Raises:
+            ArithmeticError: if the loss is no number any more; nothing of this round is kept.
+        """
+        broken = [name for name, value in logs.items() if not np.isfinite(value)]
+        if broken:
+            raise ArithmeticError(
+                f"{broken[0]} is {logs[broken[0]]} after round {round_number + 1}: "
+                "lower the learning rate or lengthen the warm-up. The checkpoints before are kept "
+                f"in {self.folder / 'checkpoints'}."
+            )
+        self.rounds = round_number + 1
+        self.seconds += seconds
+        self.cpu_seconds += cpu_seconds
+        step = self.rounds * self.round_steps
+        line = {"step": step, "epoch": round(epochs, 4)}
+        line |= {"seconds": round(self.seconds, 2), "cpu_seconds": round(self.cpu_seconds, 2)}
+        figures = {name: float(value) for name, value in logs.items()}
+        line |= figures
+        self.board.write(step, figures)
+        self.log = [*self.log[:round_number], line]
+        self._write_log()
+        is_best = self.monitor in line and not (
+            self.best and self.best["value"] <= line[self.monitor]
+        )
+        if is_best:
+            self.best = {"round": self.rounds, "step": step, "value": line[self.monitor]}
+            save_checkpoint(self.folder / "best.safetensors", model, note={"step": step})
+        note = {
+            "step": step,
+            "rounds": self.rounds,
+            "best": self.best,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+        }
+        path = self.folder / "checkpoints" / f"step-{step:08d}.safetensors"
+        save_checkpoint(path, model, optimizer=True, note=note)
+        for old in checkpoints(self.folder)[: -self.keep]:
+            old.unlink()
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Tells the stream which round it is, and the run what came of it."""
+
+    def __init__(self, run, stream):
+        super().__init__()
+        self.run, self.stream = run, stream
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.stream.round = epoch
+        self.started = time.perf_counter(), time.process_time()
+
+    def on_epoch_end(self, epoch, logs=None):
+        wall, cpu = self.started
+        spent = time.perf_counter() - wall, time.process_time() - cpu
+        epochs = (epoch + 1) * self.stream.steps / len(self.stream.batches)
+        self.run.note(self.model, epoch, epochs, logs or {}, *spent)
+        if self.run.exhausted:
+            self.model.stop_training = True
+
+
+# Checkpoints
+
+
+def checkpoints(folder):
+    """The checkpoints of a run, the oldest first."""
+    return sorted((Path(folder) / "checkpoints").glob("step-*.safetensors"))
+
+
+def _named(model, optimizer):
+    """{name: variable}: the model's weights and seeds, and the optimizer's if asked for.
+
+    By their order, since Keras' paths count how many layers the process has made before.
+    """
+    named = {f"model.{i}.{v.name}": v for i, v in enumerate(model.variables)}
+    if optimizer:
+        named |= {f"optimizer.{i}": v for i, v in enumerate(model.optimizer.variables)}
+    return named
+
+
+def save_checkpoint(path, model, *, optimizer=False, note=None):
+    """Writes a model's variables to one safetensors file, whole or not at all.
+
+    Args:
+        path: the file.
+        model: a built `keras.Model`.
+        optimizer: whether to write the optimizer's variables too.
+        note: a dict of plain values that `load_checkpoint` gives back.
+    """
+    from safetensors.numpy import save
+
+    named = _named(model, optimizer)
+    arrays = {n: np.array(ops.convert_to_numpy(v.value), order="C") for n, v in named.items()}
+    write_atomically(path, save(arrays, {"note": json.dumps(note or {})}))
+
+
+def load_checkpoint(path, model, *, optimizer=False):
+    """Puts a checkpoint's numbers into a model of the same shape.
+
+    Args:
+        path: a file of `save_checkpoint`, or {name: array} as `average` returns.
+        model: a built `keras.Model`.
+        optimizer: whether to load the optimizer's variables, too.
+
+    Returns:
+        The note that was saved with it.
+
+    Raises:
+        ValueError: if the file is damaged, or lacks a variable or has one of another shape.
+    """
+    arrays, note = (path, {}) if isinstance(path, dict) else _read(path)
+    named = _named(model, optimizer)
+    wrong = [n for n in named if n not in arrays or arrays[n].shape != tuple(named[n].shape)]
+    if wrong:
+        raise ValueError(
+            f"the checkpoint does not fit the model: {len(wrong)} of {len(named)} variables are "
+            f"missing or have another shape, among them {wrong[0]}. Make the model as it was made "
+            "when the checkpoint was saved."
+        )
+    for name, variable in named.items():
+        variable.assign(arrays[name])
+    return note
+
+
+def _read(path):
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            note = json.loads((file.metadata() or {}).get("note", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} is no whole checkpoint ({error}): delete it, and the one before counts."
+        ) from None
+
+
+def average(paths):
+    """The mean of each weight over several checkpoints, often better than any of them.
+
+    Args:
+        paths: files of `save_checkpoint`.
+
+    Returns:
+        {name: array} for `load_checkpoint`.
+
+    Reference: Vaswani et al. 2017, section 6.1, "averaging the last 5 checkpoints".
+    """
+    paths = list(paths)
+    if not paths:
+        raise ValueError("there is no checkpoint to average: give at least one path.")
+    total = {}
+    for path in paths:
+        for name, array in _read(path)[0].items():
+            if array.dtype.kind != "f":  # a step or a seed has no mean
+                total[name] = array
+            else:
+                total[name] = total.get(name, 0.0) + array.astype("float64") / len(paths)
+    return {n: a.astype("float32") if a.dtype == "float64" else a for n, a in total.items()}
+
+
+def write_atomically(path, data):
+    """Writes bytes to a file so that a reader sees the old file or the whole new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    try:
+        with open(half, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)

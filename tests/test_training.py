@@ -1,0 +1,280 @@
+"""Schedules, rounds, checkpoints: a run that was killed ends like one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from conftest import ROOT, installed, numbers
+
+from course import training
+
+pytestmark = pytest.mark.backend
+
+
+# Schedules
+
+
+def test_the_papers_schedule_is_equation_3_with_the_first_step_1():
+    schedule = training.InverseSquareRoot(512, warmup_steps=4000)
+    for step in (1, 2, 100, 3999, 4000, 4001, 100_000):
+        expected = 512**-0.5 * min(step**-0.5, step * 4000**-1.5)
+        assert float(schedule(step - 1)) == pytest.approx(expected, rel=1e-6)
+    assert float(schedule(0)) > 0
+
+
+def test_the_linear_schedule_reaches_its_peak_and_then_zero():
+    schedule = training.WarmupLinear(2e-5, warmup_steps=10, total_steps=110)
+    rates = [float(schedule(step - 1)) for step in (1, 5, 10, 60, 110, 200)]
+    np.testing.assert_allclose(rates, [2e-6, 1e-5, 2e-5, 1e-5, 0, 0], atol=1e-12)
+    at_once = training.WarmupLinear(1.0, warmup_steps=0, total_steps=4)
+    np.testing.assert_allclose([float(at_once(s)) for s in range(4)], [0.75, 0.5, 0.25, 0])
+
+
+def test_a_warm_up_longer_than_the_training_is_refused():
+    with pytest.raises(ValueError, match="warm-up has to end before"):
+        training.WarmupLinear(1.0, warmup_steps=10, total_steps=10)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [training.InverseSquareRoot(64, 10, 2.0), training.WarmupLinear(0.1, 3, 9)],
+    ids=lambda schedule: type(schedule).__name__,
+)
+def test_schedules_survive_their_config_and_run_in_an_optimizer(keras, schedule):
+    copy = type(schedule).from_config(schedule.get_config())
+    assert [float(copy(s)) for s in range(12)] == [float(schedule(s)) for s in range(12)]
+    optimizer = keras.optimizers.SGD(schedule)
+    variable = keras.Variable(np.zeros(1, "float32"))
+    optimizer.build([variable])
+    for _ in range(2):
+        optimizer.apply([np.ones(1, "float32")])
+    moved = float(schedule(0)) + float(schedule(1))
+    assert -float(numbers(variable)[0]) == pytest.approx(moved, rel=1e-5)
+
+
+# Rounds and resuming
+
+PROGRAM = """
+    import json, sys
+    import keras, numpy as np
+    from course import runtime, training
+    from course.tokens import TokenBatches
+
+    folder, steps, stop_after, deterministic = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), True
+    runtime.seed_everything(3, deterministic=deterministic)
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(1, 30, rng.integers(3, 20)).tolist() for _ in range(150)]
+    batches = TokenBatches(
+        rows, 128, seed=5, make=lambda ids: (ids, np.roll(ids, -1, axis=1))
+    )
+    model = keras.Sequential([
+        keras.layers.Embedding(30, 16), keras.layers.Dropout(0.3), keras.layers.Dense(30)
+    ])
+    model.build((None, None))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    schedule = training.WarmupLinear(0.01, 5, 200)
+    model.compile(keras.optimizers.AdamW(schedule), loss, jit_compile=runtime.jit_compile())
+
+    class Slow(keras.callbacks.Callback):
+        steps = 0
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            if self.steps == stop_after:
+                print("here", flush=True)
+                import time; time.sleep(600)
+
+    log = training.train(
+        model, batches, steps=steps, folder=folder, round_steps=10, validation=(
+            batches[0][0][:4], batches[0][1][:4]), callbacks=[Slow()], keep=3,
+    )
+    print(json.dumps({
+        "weights": [float(np.abs(w).sum()) for w in model.get_weights()],
+        "first": [float(w.ravel()[0]) for w in model.get_weights()],
+        "losses": [line["loss"] for line in log], "steps": [line["step"] for line in log],
+    }))
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(PROGRAM))
+
+    def run(folder, steps, stop_after=0):
+        command = [sys.executable, path, folder, str(steps), str(stop_after)]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        if stop_after:
+            assert process.stdout.readline().strip() == "here", process.stderr.read()
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+            return None
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        return json.loads(out.splitlines()[-1])
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_the_middle_ends_with_the_same_numbers(program, tmp_path):
+    whole = program(tmp_path / "whole", 60)
+    program(tmp_path / "killed", 60, stop_after=37)  # in the fourth round, and inside an epoch
+    assert len(training.checkpoints(tmp_path / "killed")) == 3
+    resumed = program(tmp_path / "killed", 60)
+    assert resumed == whole
+    assert whole["steps"] == [10, 20, 30, 40, 50, 60]
+    assert len(training.checkpoints(tmp_path / "killed")) == 3  # keep=3: the last ones
+
+
+def small_model(keras, seed=0, width=4):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.layers.Dense(width), keras.layers.Dropout(0.5)])
+    model.build((None, 3))
+    model.compile("adam", "mse", jit_compile=False)
+    return model
+
+
+class OneBatch:
+    """A batch, for ever the same, in epochs of three."""
+
+    epoch = 0
+
+    def __init__(self, y=1.0):
+        self.y = y
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return np.ones((2, 3), "float32"), np.full((2, 4), self.y, "float32")
+
+
+def train(keras, folder, *, batches=None, **more):
+    model = small_model(keras)
+    options = {"steps": 6, "round_steps": 2, "folder": folder} | more
+    return model, training.train(model, batches or OneBatch(), **options)
+
+
+def test_a_prolonged_run_goes_on_and_a_finished_one_does_nothing(keras, tmp_path):
+    _, first = train(keras, tmp_path)
+    assert [line["step"] for line in first] == [2, 4, 6]
+    assert first[-1]["epoch"] == 2.0
+    _, again = train(keras, tmp_path)
+    assert again == first
+    _, longer = train(keras, tmp_path, steps=10)
+    assert longer[:3] == first and [line["step"] for line in longer] == [2, 4, 6, 8, 10]
+    assert longer[-1]["seconds"] > first[-1]["seconds"]
+    on_disk = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert on_disk == longer
+
+
+def test_a_folder_of_a_run_with_other_settings_is_refused(keras, tmp_path):
+    train(keras, tmp_path, settings={"width": 4})
+    with pytest.raises(ValueError, match="holds a run with other settings"):
+        train(keras, tmp_path, settings={"width": 5})
+
+
+def test_patience_ends_a_run_that_no_longer_improves_and_it_stays_ended(keras, tmp_path):
+    class Worsening(OneBatch):
+        reads = 0
+
+        def __getitem__(self, index):
+            Worsening.reads += 1
+            self.y = float(Worsening.reads)
+            return super().__getitem__(index)
+
+    options = {"steps": 40, "monitor": "loss", "patience": 2}
+    _, log = train(keras, tmp_path, batches=Worsening(), **options)
+    assert [line["step"] for line in log] == [2, 4, 6]  # the first round is the best
+    _, again = train(keras, tmp_path, batches=Worsening(), **options)
+    assert again == log
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(keras, tmp_path):
+    train(keras, tmp_path, steps=2)
+    before = training.checkpoints(tmp_path)
+    with pytest.raises(ArithmeticError, match="lower the learning rate"):
+        train(keras, tmp_path, steps=6, batches=OneBatch(y=np.nan))
+    assert training.checkpoints(tmp_path) == before
+
+
+def test_what_a_killed_run_was_writing_is_removed(keras, tmp_path):
+    train(keras, tmp_path, steps=2)
+    half = tmp_path / "checkpoints" / ".writing-1-step-00000004.safetensors"
+    half.write_bytes(b"half")
+    train(keras, tmp_path, steps=4)
+    assert not half.exists()
+
+
+@pytest.mark.skipif(not installed("tensorboard"), reason="TensorBoard is not installed")
+def test_tensorboard_finds_the_figures(keras, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, log = train(keras, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    told = {event.step: event.value for event in events.Scalars("loss")}
+    assert told == {line["step"]: pytest.approx(line["loss"], rel=1e-6) for line in log}
+
+
+# Checkpoints
+
+
+def test_a_checkpoint_gives_back_every_bit_and_its_note(keras, tmp_path):
+    model, _ = train(keras, tmp_path / "run", steps=4)
+    training.save_checkpoint(tmp_path / "a.safetensors", model, optimizer=True, note={"n": 1})
+    other = small_model(keras, seed=9)
+    other.optimizer.build(other.trainable_variables)
+    note = training.load_checkpoint(tmp_path / "a.safetensors", other, optimizer=True)
+    assert note == {"n": 1}
+    for a, b in zip(
+        [*model.variables, *model.optimizer.variables],
+        [*other.variables, *other.optimizer.variables],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(numbers(a), numbers(b))
+
+
+def test_a_checkpoint_of_another_shape_or_a_damaged_one_is_refused_by_name(keras, tmp_path):
+    path = tmp_path / "a.safetensors"
+    training.save_checkpoint(path, small_model(keras))
+    with pytest.raises(ValueError, match="does not fit the model: 2 of 3 variables"):
+        training.load_checkpoint(path, small_model(keras, width=5))
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match=r"a\.safetensors is no whole checkpoint"):
+        training.load_checkpoint(path, small_model(keras))
+
+
+def test_the_average_is_the_mean_of_the_weights(keras, tmp_path):
+    paths, kernels = [], []
+    for seed in range(3):
+        model = small_model(keras, seed)
+        paths.append(tmp_path / f"{seed}.safetensors")
+        training.save_checkpoint(paths[-1], model)
+        kernels.append(numbers(model.layers[0].kernel))
+    model = small_model(keras, seed=7)
+    training.load_checkpoint(training.average(paths), model)
+    np.testing.assert_allclose(numbers(model.layers[0].kernel), np.mean(kernels, 0), atol=1e-7)
+    with pytest.raises(ValueError, match="no checkpoint to average"):
+        training.average([])
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    training.write_atomically(path, b"old")
+
+    def full_disk(descriptor):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        training.write_atomically(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
