@@ -35,7 +35,7 @@ ADDED_TO_COLAB = {"jedi"}
 # uses everything but the command line.
 FLOORS = [
     ["plain", "runtime"],
-    ["positions", "tokens", "decoding", "data", "runner"],
+    ["positions", "tokens", "decoding", "data", "runner", "training"],
     ["attention"],
     ["transformer", "scaling"],
     ["pretraining"],
