@@ -95,8 +95,9 @@ def spaces(classes, continues, concatenate=np.concatenate, cumsum=np.cumsum):
     right = right | among(classes, STOP) & numeric_before & among(after, DIGITS, THREE_DIGITS)
     right = right | among(classes, COMMA) & numeric_before & among(after, THREE_DIGITS)
     dash = among(classes, JOINER) & among(before, *letters)
-    left = left | dash & among(after, AND)
-    joins = dash & among(after, *letters) & ~among(after, AND)
+    half = dash & among(after, AND) & ~among(before, AND)
+    left = left | half
+    joins = dash & among(after, *letters) & ~half
     single = among(classes, SINGLE_QUOTE)
     joins = joins | single & among(before, *letters) & among(after, SHORT)
     for quotes in (among(classes, DOUBLE_QUOTE), single & ~joins):
