@@ -345,3 +345,35 @@ def test_the_head_split_shows_what_the_two_reshapes_really_do():
 def test_a_head_split_too_large_to_read_is_refused():
     with pytest.raises(ValueError, match="length is 9, expected 2 to 6"):
         head_split_figure(length=9)
+
+
+# ---- the beam tree
+
+
+TREE = {
+    ("the",): 0.6,
+    ("a",): 0.4,
+    ("the", "man"): 0.24,
+    ("the", "dog"): 0.21,
+    ("a", "dog"): 0.36,
+}
+
+
+def test_a_beam_tree_writes_every_beginning_and_marks_what_was_kept():
+    kept = [("the",), ("a",), ("a", "dog"), ("the", "man")]
+    picture = plots.beam_tree(TREE, kept, title="Two beams", best=("a", "dog"))
+    texts = {t.get_text(): t for t in picture.figure.axes[0].texts}
+    assert {"start", "the  0.60", "a  0.40", "dog  0.36", "man  0.24", "dog  0.21"} <= set(texts)
+    assert texts["man  0.24"].get_weight() == "bold" != texts["dog  0.21"].get_weight()
+    assert (
+        texts["dog  0.36"].get_color() == texts["a  0.40"].get_color() == plots.CATEGORY_COLOURS[1]
+    )
+    assert "a dog 0.36 (kept)" in picture.alt and "Chosen: a dog." in picture.alt
+    assert not overlapping(picture.figure, picture.figure.axes[0].texts)
+
+
+def test_a_beam_tree_refuses_a_beginning_without_its_own():
+    with pytest.raises(ValueError, match=r"not .*'the'"):
+        plots.beam_tree({("the", "man"): 0.2}, [], title="")
+    with pytest.raises(ValueError, match="empty"):
+        plots.beam_tree({}, [], title="")

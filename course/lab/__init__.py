@@ -15,6 +15,7 @@ _HOME = {
     "recorded": "results",
     "setup": "session",
     "attention_map": "plots",
+    "beam_tree": "plots",
     "curves": "plots",
     "head_split_figure": "plots",
 }

@@ -411,6 +411,84 @@ def head_split_figure(length=3, num_heads=2, d_head=2):
     )
 
 
+def beam_tree(scores, kept, *, title, best=None, root="start", score_name="score", alt=None):
+    """Draws the beginnings that a search looked at as a tree, one column for each word.
+
+    Args:
+        scores: dict from a beginning, a tuple of words, to its score. The beginning without its
+            last word must be there too, unless it is empty.
+        kept: collection of the beginnings that the search went on with: bold, with a full line.
+        title: the finding, in a sentence.
+        best: the sentence that was chosen: in another colour, from the root on.
+        root: what stands in front of all beginnings.
+        score_name: what the scores are, for the alt text.
+        alt: the alt text; None writes one.
+
+    Returns:
+        A `Picture`.
+
+    Raises:
+        ValueError: if there is nothing to draw, or a beginning lacks the one before it.
+    """
+    from matplotlib.figure import Figure
+
+    if not scores:
+        raise ValueError("scores is empty, expected a dict from tuples of words to numbers.")
+    for path in scores:
+        if len(path) > 1 and path[:-1] not in scores:
+            raise ValueError(f"scores has {path!r} and not {path[:-1]!r}, which it continues.")
+    rows = {}  # a leaf has a row of its own, a node stands in the middle of its children
+
+    def place(path):
+        children = [p for p in scores if len(p) == len(path) + 1 and p[: len(path)] == path]
+        if children:
+            heights = [place(child) for child in children]
+            rows[path] = (heights[0] + heights[-1]) / 2
+        else:
+            rows[path] = sum(1 for p in rows if not any(q[: len(p)] == p != q for q in rows))
+        return rows[path]
+
+    place(())
+    depth = max(map(len, scores))
+    leaves = sum(not any(len(q) > len(p) and q[: len(p)] == p for q in scores) for p in scores)
+    chosen = {best[:n] for n in range(len(best) + 1)} if best else set()
+    longest = [
+        len(root),
+        *(max(len(p[-1]) for p in scores if len(p) == n + 1) for n in range(depth)),
+    ]
+    lefts = np.cumsum([0, *(0.085 * n + 1.1 for n in longest[:-1])])  # inches
+    width, height = lefts[-1] + 0.085 * longest[-1] + 1.0, 0.34 * leaves + 0.75
+    with _plain_style():
+        figure = Figure(figsize=(max(width, 4.5), height))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(-0.15, max(width, 4.5) - 0.15), ylim=(leaves - 0.3, -1.4))
+        axes.axis("off")
+        for path in [(), *scores]:
+            x, y, on = lefts[len(path)], rows[path], path in kept or not path
+            colour = (
+                CATEGORY_COLOURS[1] if path in chosen else CATEGORY_COLOURS[0] if on else "#777777"
+            )
+            text = f"{path[-1]}  {scores[path]:.2f}" if path else root
+            weight = "bold" if on or path in chosen else "normal"
+            _write(axes.text(x, y, text, va="center", color=colour, weight=weight), 11)
+            if path:
+                before = path[:-1]
+                wide = len(f"{before[-1]}  {scores[before]:.2f}") if before else len(root)
+                axes.plot(
+                    (lefts[len(before)] + 0.1 * wide + 0.06, x - 0.06),
+                    (rows[before], y),
+                    color=colour,
+                    linewidth=2.2 if path in chosen else 1.6 if on else 1,
+                    linestyle="-" if on or path in chosen else (0, (2, 2)),
+                )
+        _write(axes.text(0, -1.05, textwrap.fill(title, 70), va="center"), 12)
+    if alt is None:
+        said = [f"{' '.join(p)} {s:.2f}{' (kept)' if p in kept else ''}" for p, s in scores.items()]
+        chose = f" Chosen: {' '.join(best)}." if best else ""
+        alt = f"Tree, {title}. Beginnings with their {score_name}: {'; '.join(said)}.{chose}"
+    return Picture(figure, alt)
+
+
 # ---- how a notebook's own settings are kept out, and letters that can be drawn
 
 
