@@ -474,11 +474,22 @@ STEPS = {
 
 
 def _table_step(table):
-    """A step function for decoding: ids `(batch, length)` → the table's rows of the last ids."""
+    """A step function for decoding: ids `(batch, length)` → the table's rows of the last ids.
+
+    A table of three axes looks at the last two ids; where there is one, it takes 0 before it.
+    """
     from keras import ops
 
-    table = ops.convert_to_tensor(table)
-    return lambda ids: ops.take(table, ops.convert_to_tensor(ids)[..., -1], axis=0)
+    rows = ops.reshape(ops.convert_to_tensor(table), (-1, table.shape[-1]))
+
+    def step(ids):
+        ids = ops.cast(ops.convert_to_tensor(ids), "int32")
+        row = ids[..., -1]
+        if table.ndim == 3 and ids.shape[-1] > 1:
+            row = ids[..., -2] * table.shape[1] + row
+        return ops.take(rows, row, axis=0)
+
+    return step
 
 
 def _linear_model(kernel):
