@@ -31,7 +31,8 @@ class TokenBatches(keras.utils.PyDataset):
         max_tokens: what a batch may hold: rows × the longest of its padded lengths. With two
             columns each array has at most so many ids, padding included.
         shuffle: whether rows and batches are in a new order each epoch. Else rows stay in their
-            order within a bucket, and batches go from the shortest bucket to the longest.
+            order within a bucket, and batches go from the shortest bucket to the longest, but for
+            the second, which is of another length than the first.
         seed: an integer ≥ 0.
         pad_id: the id that fills up.
         make: `make(*arrays)` builds what a batch is; a tuple of the arrays if None, or the array
@@ -203,7 +204,8 @@ class TokenBatches(keras.utils.PyDataset):
 
     def _draw(self, epoch):
         if not self.shuffle:
-            return np.argsort(self._bucket, kind="stable"), np.arange(len(self))
+            order = np.argsort(self._bucket, kind="stable")
+            return order, self._two_unlike_first(np.arange(len(self)))
         rng = np.random.default_rng([self.seed, epoch])
         rows = rng.permutation(len(self._bucket))
         order = rows[np.argsort(self._bucket[rows], kind="stable")]
