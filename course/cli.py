@@ -1,5 +1,6 @@
 """The command `course`. Each command imports what it needs when it runs."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="The named data sets of the course.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+train_app = typer.Typer(
+    help="Trains a model; run again, it goes on where it was.", no_args_is_help=True
+)
+app.add_typer(train_app, name="train")
 
 Lessons = Annotated[
     list[str] | None, typer.Argument(help='Names or numbers ("attention", "02"); all if none.')
@@ -245,6 +250,72 @@ def data_verify(names: Annotated[list[str] | None, typer.Argument()] = None):
         for finding in findings[:20]:
             typer.echo(f"  {finding}")
     raise typer.Exit(1 if wrong else 0)
+
+
+@train_app.command()
+def translation(
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    data: Annotated[str, typer.Option(help="A data set of pairs: `course data list`.")],
+    pair: Annotated[str, typer.Option(help="Source and target.")] = "en-de",
+    test: Annotated[list[str] | None, typer.Option(help="Splits to score at the end.")] = None,
+    num_beams: Annotated[int, typer.Option(help="Beams when scoring; 1 is greedy.")] = 4,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="NAME=VALUE of course.translation.Recipe, for example steps=200."
+        ),
+    ] = None,
+    deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
+):
+    """Trains a Transformer to translate, and scores it on test splits."""
+    from course import translation
+    from course.data import DataError
+
+    source, _, target = pair.partition("-")
+    try:
+        recipe = _recipe(translation.Recipe, setting or ())
+        pairs, validation = (
+            translation.load_pairs(data, split, source, target) for split in ("train", "validation")
+        )
+        translator, log = translation.train_translator(
+            recipe, pairs, out, validation=validation, deterministic=deterministic, verbose=2
+        )
+        for split in test or ():
+            tests = translation.load_pairs(data, split, source, target)
+            found = translator([text for text, _ in tests], num_beams=num_beams)
+            references = [reference for _, reference in tests]
+            scores = {
+                "BLEU": translation.bleu(found, references, language=target),
+                "chrF": translation.chrf(found, references),
+            }
+            for name, score in scores.items():
+                typer.echo(f"{split:24} {name} {score['score']:.2f}  {score['signature']}")
+    except (DataError, ValueError, KeyError, ArithmeticError) as error:
+        _stop(error)
+    last = log[-1]
+    typer.echo(f"{last['step']} steps in {last['seconds']:.0f} s; the run is in {out}")
+
+
+def _recipe(kind, settings):
+    """A recipe from NAME=VALUE texts."""
+    import dataclasses
+
+    known = {field.name: field.default for field in dataclasses.fields(kind)}
+    chosen = {}
+    for text in settings:
+        name, _, value = text.partition("=")
+        if name not in known:
+            raise ValueError(f"--set {text}: there is no {name!r}; there are {', '.join(known)}.")
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(value)
+        default = known[name]
+        fits = isinstance(value, type(default)) or (
+            isinstance(default, float) and isinstance(value, int)
+        )
+        if default is not None and not fits:
+            raise ValueError(f"--set {text}: expected a value like {default!r}.")
+        chosen[name] = value
+    return kind(**chosen)
 
 
 def main():

@@ -19,6 +19,8 @@ from course.tokens import TokenBatches, Tokenizer
 from course.training import InverseSquareRoot, WarmupLinear
 from course.transformer import Transformer
 
+LONGEST = 256  # ids of a sentence; longer ones are left out of training, and cut when translated
+
 __all__ = [
     "InverseSquareRoot",
     "Recipe",
@@ -26,6 +28,7 @@ __all__ = [
     "WarmupLinear",
     "bleu",
     "chrf",
+    "export_translator",
     "label_smoothed_loss",
     "load_pairs",
     "load_translator",
@@ -250,11 +253,21 @@ def train_translator(
     model = TeacherForcing(recipe.model(tokenizer.vocab_size), recipe.smoothing)
     model.compile(recipe.optimizer(), jit_compile=runtime.jit_compile())
     batches = pair_batches(
-        tokenizer, pairs, recipe.max_tokens, seed=recipe.seed, too_long="drop", max_length=256
+        tokenizer,
+        pairs,
+        recipe.max_tokens,
+        seed=recipe.seed,
+        too_long="drop",
+        max_length=min(LONGEST, recipe.max_tokens),
     )
     if validation is not None:
         validation = pair_batches(
-            tokenizer, validation, recipe.max_tokens, shuffle=False, too_long="cut", max_length=256
+            tokenizer,
+            validation,
+            recipe.max_tokens,
+            shuffle=False,
+            too_long="cut",
+            max_length=min(LONGEST, recipe.max_tokens),
         )
     log = training.train(
         model,
@@ -347,16 +360,19 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
     texts = list(texts)
     sources = [ids[1:] for ids in tokenizer.encode_batch(texts)]
     batches = TokenBatches(
-        sources, max_tokens, shuffle=False, pad_id=tokenizer.pad_id, too_long="cut", max_length=256
+        sources,
+        max_tokens,
+        shuffle=False,
+        pad_id=tokenizer.pad_id,
+        too_long="cut",
+        max_length=min(LONGEST, max_tokens),
     )
-    ends = {"start_id": tokenizer.start_id, "end_id": tokenizer.end_id, "pad_id": tokenizer.pad_id}
-    never = (tokenizer.pad_id, tokenizer.start_id)
     found = [""] * len(texts)
     for index in range(len(batches)):
         rows, ids = batches.rows(index), batches[index]
         ids = ids[rows >= 0] if len(batches) == 1 else ids
         most = min(ids.shape[1] * 3 // 2 + 10, model.max_length)
-        settings = {"max_length": most, "never": never, **ends}
+        settings = {"max_length": most, **_ends(tokenizer)}
         if num_beams == 1:
             out = decoding.greedy(model, ids, **settings)
         else:
@@ -368,6 +384,65 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
             if row >= 0:
                 found[row] = text
     return found
+
+
+def _ends(tokenizer):
+    """What decoding has to know of a vocabulary."""
+    pad, start = tokenizer.pad_id, tokenizer.start_id
+    return {
+        "start_id": start,
+        "end_id": tokenizer.end_id,
+        "pad_id": pad,
+        "never": (pad, start),
+    }
+
+
+def export_translator(translator, folder, *, num_beams=4, max_length=64):
+    """Writes a SavedModel that takes strings and returns their translations.
+
+    To load it nothing of this course is needed:
+
+        >>> import tensorflow as tf, tensorflow_text
+        >>> tf.saved_model.load(folder)(tf.constant(["A dog."]))
+
+    Args:
+        translator: a `Translator` with a WordPiece vocabulary, on the TensorFlow backend.
+        folder: where to write; it must not hold anything yet.
+        num_beams: 1 is greedy.
+        max_length: the most tokens of a translation.
+
+    Raises:
+        ValueError: on another backend, for BPE, or if the folder is taken.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "a SavedModel is made by TensorFlow: load the translator in a process with "
+            "KERAS_BACKEND=tensorflow."
+        )
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: choose a new folder.")
+    import tensorflow as tf
+
+    model, tokenizer = translator.model, translator.tokenizer
+    settings = {"max_length": max_length, **_ends(tokenizer)}
+
+    class Exported(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokenizer = tokenizer.in_graph()
+            self.weights = [variable.value for variable in model.variables]
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
+        def __call__(self, texts):
+            ids = self.tokenizer.tokenize(texts)[:, 1:].to_tensor(tokenizer.pad_id)
+            if num_beams == 1:
+                return self.tokenizer.detokenize(decoding.greedy(model, ids, **settings))
+            found, _ = decoding.beam_search(model, ids, num_beams=num_beams, **settings)
+            return self.tokenizer.detokenize(found[:, 0])
+
+    exported = Exported()
+    tf.saved_model.save(exported, str(folder), signatures=exported.__call__)
 
 
 def bleu(hypotheses, references, *, language="en"):
