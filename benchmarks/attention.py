@@ -10,8 +10,6 @@ interleaved. `--record` writes benchmarks/results/attention_cost.json, which les
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -74,16 +72,6 @@ def measure(length):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def cpu_name():
-    """The processor as the system names it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
@@ -116,12 +104,10 @@ def main():
     for name, value in exponent.items():
         print(f"{name}: time grows as length ** {value:.2f} from length {LENGTHS[2]} on")
     if arguments.record:
-        versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
         RESULT.parent.mkdir(exist_ok=True)
         result = {
             "command": "python benchmarks/attention.py --record",
-            "hardware": f"{runtime.cores()} cores of {cpu_name()}; "
-            f"{os.environ['KERAS_BACKEND']} backend; {versions}",
+            "hardware": runtime.hardware(),
             "seed": SEED,
             "d_model": D_MODEL,
             "num_heads": NUM_HEADS,

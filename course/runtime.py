@@ -210,3 +210,19 @@ def versions():
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def hardware():
+    """This machine in a line, for the record of a measurement: cores, processor, versions."""
+    told = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"{cores()} cores of {processor()}; {choose_backend()} backend; {told}"
+
+
+def processor():
+    """The processor as the system names it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
