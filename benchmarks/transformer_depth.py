@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-DEPTHS = (1, 2, 4, 6, 8, 10, 12)
+DEPTHS = (1, 3, 6, 12)
 LENGTH, IDS, BATCH = 12, 16, 64
 D_MODEL, NUM_HEADS, D_FF, LEARNING_RATE, WARMUP = 32, 4, 128, 1e-3, 200
 KINDS = ("no residual", "post-norm", "post-norm with warm-up", "pre-norm")
@@ -95,7 +95,8 @@ def main():
             loss[kind].append(round(float(np.mean(losses[-50:])), 4))
         seconds = time.perf_counter() - began
         table.add_row(f"{depth}", *(f"{loss[kind][-1]:.3f}" for kind in KINDS), f"{seconds:.0f}")
-        print(f"{depth} blocks: {seconds:.0f} s", flush=True)
+        ends = {kind: values[-1] for kind, values in loss.items()}
+        print(f"{depth} blocks: {seconds:.0f} s, {ends}", flush=True)
     Console(width=100).print(table)
     if arguments.record:
         versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
