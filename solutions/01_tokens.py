@@ -1,0 +1,552 @@
+# ruff: noqa: F821
+
+# %% [markdown]
+# # Tokens
+#
+# After this lesson you can **cut** any word into pieces that a model knows, **fill up** a batch of
+# sentences without letting the padding count, and **measure** and reduce what padding costs.
+#
+# **Time:** 80 minutes, 60 of them for the exercises. **You need:** Python and a little NumPy.
+#
+# **Where it is used:** in front of every language model. You are here:
+#
+# ```text
+# text ─→ TOKENS ─→ ids ─→ batch and mask ─→ vectors ─→ attention ─→ … ─→ ids ─→ text
+#            (this lesson)                              (lesson 02)        (this lesson)
+# ```
+
+# %% [markdown]
+# ## 1. Words run out
+#
+# A model reads numbers. The first idea is one number for each word: make a list of all words, the
+# **vocabulary**, and replace each word by its place in the list, its **id**. A word that is not in the
+# list becomes `[UNK]`, "unknown".
+
+# %%
+import numpy as np
+from keras import ops
+
+training = ["the dog sees the cat", "the cat sleeps", "a dog sleeps in the house"]
+words = ["[UNK]", *sorted({word for sentence in training for word in sentence.split()})]
+number = {word: i for i, word in enumerate(words)}
+for sentence in ("the dog sleeps", "the doghouse sees cats"):
+    ids = [number.get(word, 0) for word in sentence.split()]
+    print(sentence, "→", ids, "→", " ".join(words[i] for i in ids))
+
+# %% [markdown]
+# "doghouse" and "cats" are lost, though "dog", "house" and "cat" are known. What the model never gets
+# to see, it cannot learn or translate. Perhaps three sentences were too few?
+#
+# **Predict.**
+
+# %% predict="tokens.unseen"
+
+# %% [markdown]
+# The figures come from a run that is kept with the course, on the captions of Multi30k (Elliott et al.
+# 2016).
+
+# %%
+from course.lab import curves, recorded
+
+captions = recorded("tokens_multi30k")
+print(captions["command"])
+for language, found in captions["languages"].items():
+    print(
+        f"{language}: {found['different_words']:,} different words, {found['known_words']:,} of them "
+        f"twice or more; {found['captions_with_unknown_word']:.1%} of the new captions hold an "
+        "unknown word"
+    )
+
+# %% [markdown]
+# More text does not close the gap: there are always names, numbers, compounds and typing errors.
+#
+# The other extreme is one number for each **letter**. Nothing is unknown then, but texts become about
+# five times as long, attention costs 25 times as much (lesson 02 measures it), and the model has to
+# learn first that d, o and g make a dog.
+#
+# What lies between: **subwords**. Common words stay whole, rare ones are cut into pieces that occur in
+# other words too. A piece, a whole word or a punctuation mark is called a **token**.
+
+# %% [markdown]
+# ## 2. Longest match first
+#
+# **WordPiece** (Schuster and Nakajima 2012; used in BERT, Devlin et al. 2019, section 3) marks a piece
+# that continues a word with `##`. So `want` begins a word, and `##want` goes on with one: two tokens
+# with two ids.
+#
+# To cut a word $w$ with a vocabulary $V$, stand at its first letter and take the **longest** piece that
+# is in $V$. Go to the letter after it, and take the longest again, now with `##` in front. If a cut
+# starts at letter $b$, it ends at
+#
+# $$e = \max\,\{\, j : \text{mark} + w_b \dots w_{j-1} \in V \,\} \qquad (1)$$
+#
+# | symbol | what it is |
+# |---|---|
+# | $w_b \dots w_{j-1}$ | the letters from number $b$ to number $j - 1$, as in Python's `word[b:j]` |
+# | mark | nothing at the beginning of the word ($b = 0$), `##` after it |
+# | $V$ | the vocabulary, a set of strings |
+# | $e$ | where the next cut starts |
+#
+# By hand, "unwanted" with the pieces `un`, `want`, `##want`, `##ed`, `##e`, `##d`:
+#
+# | at | tried, the longest first | piece |
+# |---|---|---|
+# | u | unwanted, unwante, unwant, unwan, unwa, unw, **un** | `un` |
+# | w | ##wanted, ##wante, **##want** | `##want` |
+# | e | **##ed** | `##ed` |
+#
+# `want` does not help at the second place: it has no mark. `##e` fits at the third, but `##ed` is longer.
+#
+# And if at some place not even one letter is in $V$? Then the **whole word** becomes `[UNK]`, also what
+# was already cut. WordPiece never goes back to try a shorter piece. With `ab`, `a` and `##bc`, the word
+# "abc" begins with `ab`, `##c` is missing, and the word is unknown, although `a` + `##bc` would do. It
+# is a fast rule, not the best cut.
+
+# %% [markdown]
+# ### Exercise 1: longest match first
+#
+# Write equation (1), repeated to the end of the word, as `wordpiece(word, vocabulary)`.
+#
+# - `word`: a string of one letter or more. `vocabulary`: a list of strings, in any order;
+#   continuations begin with `##`.
+# - Returns a list of strings, the pieces from left to right with their `##`.
+# - It must hold: at each place the longest piece is taken, and never taken back; a word that cannot be
+#   cut to its end gives `["[UNK]"]`, nothing else.
+# - Example: with `V = ["un", "want", "##want", "##ed", "##e", "##d"]`, `wordpiece("unwanted", V)` is
+#   `["un", "##want", "##ed"]`, and `wordpiece("unwantedly", V)` is `["[UNK]"]`.
+# - Not to be called: the course's `Tokenizer`, and the libraries `tokenizers`, `transformers` and
+#   `tensorflow_text`.
+
+
+# %% exercise="tokens.wordpiece"
+def wordpiece(word, vocabulary):
+    """The pieces of a word, the longest first; ["[UNK]"] if it cannot be cut."""
+    ### BEGIN SOLUTION
+    pieces, begin = [], 0
+    while begin < len(word):
+        mark = "##" if begin else ""
+        for end in range(len(word), begin, -1):
+            if mark + word[begin:end] in vocabulary:
+                break
+        else:
+            return ["[UNK]"]
+        pieces.append(mark + word[begin:end])
+        begin = end
+    return pieces
+    ### END SOLUTION
+
+
+# %%
+check(wordpiece)
+
+# %% [markdown]
+# Stuck? Run `hint("tokens.wordpiece")` in a new cell. From here on the lesson uses the course's own
+# `Tokenizer`, so that you can read on with an exercise unsolved.
+
+# %% [markdown]
+# ## 3. Where the pieces come from
+#
+# A vocabulary is learned from text, once, before any model is trained. The idea is **byte-pair
+# encoding** (Sennrich et al. 2016, section 3.2): start with single letters, count which two pieces
+# stand side by side most often, join them into a new piece, and repeat until the vocabulary is as
+# large as you want.
+#
+# By hand, a text of four words:
+#
+# | word | times | pieces at first |
+# |---|---|---|
+# | hug | 10 | `h ##u ##g` |
+# | pug | 5 | `p ##u ##g` |
+# | pun | 12 | `p ##u ##n` |
+# | bun | 4 | `b ##u ##n` |
+#
+# **Predict** the first pair.
+
+# %% predict="tokens.pair"
+
+# %%
+from collections import Counter
+from itertools import pairwise
+
+text = {("h", "##u", "##g"): 10, ("p", "##u", "##g"): 5, ("p", "##u", "##n"): 12}
+text[("b", "##u", "##n")] = 4
+
+
+def count_pairs(text):
+    """How often each two pieces stand side by side: {(left, right): count}."""
+    pairs = Counter()
+    for pieces, times in text.items():
+        for pair in pairwise(pieces):
+            pairs[pair] += times
+    return pairs
+
+
+for pair, count in count_pairs(text).most_common():
+    print(count, *pair)
+
+# %% [markdown]
+# `p ##u` wins, and `pu` becomes a piece. Now pug is `pu ##g` and pun is `pu ##n`, so all other counts
+# change, and the next count begins. Four rounds:
+
+# %%
+for round in range(1, 5):
+    (left, right), count = count_pairs(text).most_common(1)[0]
+    joined = left + right.removeprefix("##")
+    after = {}
+    for pieces, times in text.items():
+        at = 0
+        while at < len(pieces) - 1:
+            if pieces[at : at + 2] == (left, right):
+                pieces = (*pieces[:at], joined, *pieces[at + 2 :])
+            at += 1
+        after[pieces] = times
+    text = after
+    print(
+        f"round {round}: {left} {right} ({count} times) → {joined:6}",
+        *map(" ".join, text),
+        sep="  ",
+    )
+
+# %% [markdown]
+# Common words end up whole, rare ones in pieces that other words share. Nobody wrote a rule of English
+# into it. (What Google's own WordPiece learner did exactly was never published; the libraries in use
+# join the commonest pair, as here.)
+#
+# The same on the German sentences of the course, with `Tokenizer.learn`. It first divides text as BERT
+# does: capitals and accents go, each punctuation mark is a word of its own, and so is each Chinese
+# character.
+
+# %%
+from course import data
+from course.tokens import Tokenizer
+
+german = [row["target"] for row in data.load("world-en-de", "train")[:6000]]
+tokenizer = Tokenizer.learn(german, vocab_size=1200)
+for sentence in ("Die Pelikane fliegen!", "Der Königsgarten ist groß."):
+    print(sentence, "→", " ".join(tokenizer.tokenize(sentence, special=False).tokens))
+
+# %% [markdown]
+# Neither "Pelikane" nor "Königsgarten" was in the text. Both come through.
+#
+# How large should a vocabulary be? Larger means fewer pieces, so shorter texts, but more rows in the
+# model's tables, and rare pieces that it hardly learns. On the captions:
+
+# %%
+sizes = captions["sizes"]
+per_word = {name: found["pieces_per_word"] for name, found in captions["languages"].items()}
+at = sizes.index(8000)
+curves(
+    sizes,
+    per_word,
+    xlabel="size of the vocabulary",
+    ylabel="pieces per word",
+    title=f"With {sizes[at]:,} pieces, a German word is {per_word['German'][at]:.2f} pieces long",
+    logx=True,
+)
+
+# %% [markdown]
+# BERT has 30,522 pieces; the Transformer of lesson 05 gets about 8,000.
+
+# %% [markdown]
+# ## 4. From pieces to a batch
+#
+# A token's id is its place in the vocabulary. A few places are kept for **special tokens**, which are
+# not text:
+#
+# | token | what it is for |
+# |---|---|
+# | `[PAD]` | fills up a batch; its id is 0 here |
+# | `[UNK]` | an unknown word |
+# | `[CLS]`, `[SEP]` | the start and the end of a text (for BERT and for translation) |
+# | `[MASK]` | a word that is hidden on purpose (lesson 07) |
+
+# %%
+ids = tokenizer.encode("Die Pelikane fliegen!")
+print(ids)
+print([tokenizer.id_to_token(i) for i in ids])
+print(tokenizer.decode(ids))
+
+# %% [markdown]
+# Back comes text, with its punctuation where it belongs, but without its capitals: those were thrown
+# away at the start. A tokenizer for translation keeps them (`lowercase=False`).
+#
+# Models compute on many sentences at once, in one array. Sentences differ in length and an array does
+# not, so the shorter rows are filled up with `[PAD]`. This is **padding**. By hand, three rows:
+#
+# ```text
+# [7, 4]               7  4  0            True   True   False
+# [5]          ids:    5  0  0    mask:   True   False  False
+# [9, 2, 6]            9  2  6            True   True   True
+# ```
+#
+# The array of truth values beside it is the **padding mask**. It says which tokens are real, and every
+# part of the model that compares or averages tokens has to ask it. True means "is real", everywhere in
+# this course. (Some libraries have it the other way round. Look it up each time.)
+
+# %% [markdown]
+# ### Exercise 2: fill up a batch
+#
+# Write `pad(rows, pad_id=0)`.
+#
+# - `rows`: a list of lists of integers, at least one of them not empty. `pad_id`: an integer that
+#   stands in none of them.
+# - Returns two arrays or tensors of shape (number of rows, length of the longest row): the ids as
+#   integers (`int32` or `int64`), padding behind, and the mask as booleans, True where the token is
+#   real.
+# - It must hold: rows of one length need no padding; an empty row is all padding; with another
+#   `pad_id`, 0 may be a word like any other.
+# - Example: `pad([[7, 4], [5], [9, 2, 6]])` gives the two arrays above.
+# - Of use: `np.full((2, 3), 9)` is an array of 2 rows of 3 nines.
+# - Not to be called: `keras.utils.pad_sequences`, the course's `TokenBatches` and `padding_mask`.
+
+
+# %% exercise="tokens.pad"
+def pad(rows, pad_id=0):
+    """Ids and mask of a batch: both (rows, longest)."""
+    ### BEGIN SOLUTION
+    longest = max(len(row) for row in rows)
+    ids = np.full((len(rows), longest), pad_id, dtype="int32")
+    mask = np.zeros((len(rows), longest), dtype=bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = True
+    return ids, mask
+    ### END SOLUTION
+
+
+# %%
+check(pad)
+
+# %% [markdown]
+# ## 5. What padding does where nobody asks the mask
+#
+# Each id is replaced by a row of a table, its **vector** (lesson 02 begins there). A simple model of
+# a sentence is the mean of its words' vectors. But `[PAD]` has a vector too. We put one sentence into
+# batches of growing width and compare the plain mean with the one that it has alone.
+
+# %%
+rng = np.random.default_rng(0)
+table = rng.normal(size=(tokenizer.vocab_size, 32)).astype("float32")
+sentence = tokenizer.encode("Die Königin tanzt im Garten.")
+alone = table[sentence].mean(axis=0)
+added = np.arange(0, 33, 4)
+change = []
+for n in added:
+    vectors = table[np.array([*sentence, *[tokenizer.pad_id] * n])]  # (length + n, 32)
+    change.append(np.linalg.norm(vectors.mean(axis=0) - alone) / np.linalg.norm(alone))
+curves(
+    added,
+    {"without the mask": change, "with the mask": np.zeros(len(added))},
+    xlabel="padding added to the sentence",
+    ylabel="change of its vector (share of its length)",
+    title="Without the mask, a sentence depends on its neighbours' length",
+)
+
+# %% [markdown]
+# The sentence is the same, and its vector depends on who else is in the batch. Nothing raises an error.
+# The model is somewhat worse, and gives other answers for other batch sizes.
+
+# %% [markdown]
+# ### Exercise 3: repair a mean that counts the padding
+#
+# A colleague's `sentence_vectors` gave good results in tests with one sentence at a time, and poor ones
+# in production. Repair it.
+#
+# - `vectors`: float tensor (batch, length, width), one vector for each token. `padding_mask`: boolean
+#   tensor (batch, length), True where the token is real. Padding may stand anywhere, also in front.
+# - Returns a tensor (batch, width) of the dtype of `vectors`: for each row, the mean of the vectors of
+#   its real tokens.
+# - It must hold: a row that is all padding gives zeros, not NaN; one word works; float16 stays
+#   float16.
+# - Example: with vectors `[[[1.0, 3.0], [3.0, 5.0], [9.0, 9.0]]]` and mask `[[True, True, False]]` the
+#   result is `[[2.0, 4.0]]`.
+# - Of use: `ops.cast(mask, dtype)` makes 1 of True and 0 of False; `x[..., None]` adds an axis at the
+#   end; `ops.maximum(x, 1)` is x where x is larger than 1, and 1 elsewhere.
+
+
+# %% exercise="tokens.repair"
+def sentence_vectors(vectors, padding_mask):
+    """The mean of each row's real vectors: (batch, width)."""
+    ### BEGIN SOLUTION
+    real = ops.cast(padding_mask, vectors.dtype)[..., None]  # (batch, length, 1)
+    total = ops.sum(vectors * real, axis=1)  # (batch, width)
+    return total / ops.maximum(ops.sum(real, axis=1), 1)
+    # ~ return ops.mean(vectors, axis=1)
+    ### END SOLUTION
+
+
+# %%
+check(sentence_vectors)
+
+# %% [markdown]
+# ## 6. What padding costs
+#
+# With a mask padding does no harm. But it costs as much time as real tokens: every layer computes it
+# and throws it away. How much is it? By hand, four sentences of 2, 9, 3 and 8 tokens in batches of two:
+#
+# | order | batches | widths | all ids | padding | share |
+# |---|---|---|---|---|---|
+# | as given | (2, 9), (3, 8) | 9, 8 | 2·9 + 2·8 = 34 | 34 − 22 = 12 | 12/34 = 0.353 |
+# | sorted | (2, 3), (8, 9) | 3, 9 | 2·3 + 2·9 = 24 | 24 − 22 = 2 | 2/24 = 0.083 |
+#
+# Sentences of similar length belong together. **Predict** how much padding a random order has.
+
+# %% predict="tokens.padding"
+
+# %% [markdown]
+# ### Exercise 4: measure what sorting saves
+#
+# Write `padding_shares(lengths, batch_size)`.
+#
+# - `lengths`: NumPy array of integers ≥ 1, the length of each sentence. `batch_size`: an integer ≥ 1.
+# - Sentences are put into batches in order: the first `batch_size` of them, then the next, and so on.
+#   The last batch may have fewer. Each batch is as wide as its own longest sentence.
+# - Returns two numbers: the share of all ids that is padding, with the sentences in the given order,
+#   and with the sentences sorted from short to long.
+# - It must hold: `lengths` is unchanged afterwards; in batches of one sentence both are 0.
+# - Example: `padding_shares(np.array([2, 9, 3, 8]), 2)` is `(12/34, 2/24)`, about `(0.353, 0.083)`.
+# - Not to be called: the course's `TokenBatches`.
+
+
+# %% exercise="tokens.bucket"
+def padding_shares(lengths, batch_size):
+    """The share of padding in the given order, and sorted from short to long."""
+
+    ### BEGIN SOLUTION
+    def share(lengths):
+        batches = [lengths[i : i + batch_size] for i in range(0, len(lengths), batch_size)]
+        return 1 - lengths.sum() / sum(len(batch) * batch.max() for batch in batches)
+
+    return share(lengths), share(np.sort(lengths))
+    ### END SOLUTION
+
+
+# %%
+check(padding_shares)
+
+# %%
+rows = tokenizer.encode_batch(german, special=False)
+lengths = np.random.default_rng(0).permutation([len(row) for row in rows])
+sizes = [1, 2, 4, 8, 16, 32, 64, 128]
+
+
+def wasted(lengths, size):
+    """Share of padding; a short last batch is left out."""
+    batches = lengths[: len(lengths) // size * size].reshape(-1, size)  # (batches, size)
+    return 1 - batches.sum() / (size * batches.max(axis=1)).sum()
+
+
+random = [100 * wasted(lengths, size) for size in sizes]
+curves(
+    sizes,
+    {"random order": random, "sorted": [100 * wasted(np.sort(lengths), s) for s in sizes]},
+    xlabel="sentences in a batch",
+    ylabel="padding (% of all ids)",
+    title=f"In random batches of 64, {random[sizes.index(64)]:.0f} % of the work is padding",
+    logx=True,
+)
+
+# %% [markdown]
+# Sorting saves nearly all of it. But training on sorted data is bad: the model sees short sentences for
+# an hour, then long ones, in the same order each time. The way between is **bucketing**: put sentences
+# of similar length into one bucket, shuffle inside each bucket, and shuffle the batches.
+#
+# One more thing: 64 sentences of 30 tokens are ten times the work of 64 sentences of 3. So a batch is
+# better measured in **tokens** than in sentences, as in the paper (Vaswani et al. 2017, section 5.1).
+# `TokenBatches` does both, and feeds `model.fit`:
+
+# %%
+from course.tokens import TokenBatches
+
+batches = TokenBatches(rows, max_tokens=1024, multiple=4)
+for i in range(4):
+    print("rows, width:", batches[i].shape)
+print(f"{len(batches)} batches of {batches.num_shapes} shapes, {batches.padding:.1%} padding")
+
+# %% [markdown]
+# Widths are multiples of 4 here, which costs some padding. Why not exact? A compiler (XLA, lesson 11)
+# translates the model anew for each shape that it meets, and that takes seconds to minutes.
+
+# %% [markdown]
+# ### Exercise 5: decide where to cut
+#
+# A few texts are very long. Attention costs the square of the length, so one usually sets a limit and
+# cuts what goes beyond. Which limit? Say how many rows must fit, and take the smallest that does it.
+#
+# Write `choose_limit(lengths, share)`.
+#
+# - `lengths`: NumPy array of integers ≥ 1. `share`: a float, more than 0 and at most 1.
+# - Returns an integer: the smallest multiple of 8 such that at least `share` of the rows are no longer
+#   than it.
+# - Example: of the lengths `[5, 6, 9, 40]`, 3 of 4 must fit (`share` 0.75): 9 is enough, so the
+#   limit is 16.
+# - All of NumPy may be used.
+
+
+# %% exercise="tokens.decide"
+def choose_limit(lengths, share):
+    """The smallest multiple of 8 that at least this share of the rows fits into."""
+    ### BEGIN SOLUTION
+    limit = 8
+    while np.mean(lengths <= limit) < share:
+        limit += 8
+    return limit
+    ### END SOLUTION
+
+
+# %%
+check(choose_limit)
+
+# %% [markdown]
+# A limit that 99 % of the rows fit into can be a quarter of the longest row. And the other 1 %? Do not
+# cut them in silence: count them, and look at some. If the answer to a question stands behind the cut,
+# no model will find it (lesson 09 has a better way).
+
+# %% [markdown]
+# ## 7. On real sentences
+#
+# The captions of Multi30k again, 29,000 a language, with 8,000 pieces. The command was printed above.
+
+# %%
+for language, found in captions["languages"].items():
+    print(
+        f"{language}: padding {found['random_padding']:.1%} in random batches of {captions['batch']}, "
+        f"{found['bucket_padding']:.1%} in buckets ({found['bucket_shapes']} shapes)"
+    )
+
+# %% [markdown]
+# Half of the work was for nothing. No other change in this course makes training nearly twice as fast
+# for so few lines.
+#
+# To try your own text, replace `german` above by a list of your sentences. With a `vocab.txt` of a
+# published BERT, `Tokenizer.from_vocab("vocab.txt")` gives the ids that BERT was trained with.
+
+# %% [markdown]
+# ## 8. What goes wrong in practice
+#
+# | symptom | likely cause | how to find it |
+# |---|---|---|
+# | a pretrained model gives nonsense | another tokenizer than in its training: other ids, or capitals kept | decode the ids, and encode a sentence whose ids are published |
+# | results change with the batch size | padding is counted somewhere | run one sentence alone and among longer ones, and compare |
+# | many `[UNK]` in one language | its letters are not in the vocabulary | count `[UNK]` by language before training |
+
+# %% [markdown]
+# ## 9. Remember
+#
+# 1. Words never end, letters cost too much: cut rare words into pieces.
+# 2. WordPiece takes the longest piece at each place and never goes back. What it cannot finish is
+#    `[UNK]` as a whole.
+# 3. A vocabulary is learned by joining the commonest pair, again and again.
+# 4. Padding makes rows equally long; the mask (True = real) keeps it from counting.
+# 5. Batches of similar lengths, measured in tokens, save what padding costs.
+#
+# **Go further.** Sennrich et al. 2016, *Neural Machine Translation of Rare Words with Subword Units*,
+# section 3. Schuster and Nakajima 2012, *Japanese and Korean Voice Search*, section 3. Devlin et al.
+# 2019, *BERT*, section 3. Song et al. 2021, *Fast WordPiece Tokenization*: the same pieces in linear
+# time.
+#
+# **In the library.** `course/tokens/` holds what you built; `tests/test_tokens.py` compares its ids
+# with BERT's references, on all of Unicode. Your points:
+
+# %%
+progress("tokens")
