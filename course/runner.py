@@ -492,6 +492,24 @@ def _table_step(table):
     return step
 
 
+def _table_translator(source, target, dropout):
+    """A translation model of two tables: ids (source, target so far) → logits of what follows each.
+
+    The mean of the source's rows plus the row of the target id; in training, times `dropout`.
+    """
+    from keras import ops
+
+    source, target, dropout = (ops.convert_to_tensor(table) for table in (source, target, dropout))
+
+    def model(inputs, training=False):
+        source_ids, target_ids = inputs
+        said = ops.mean(ops.take(source, source_ids, axis=0), axis=1, keepdims=True)
+        logits = said + ops.take(target, target_ids, axis=0)  # (batch, length, vocab_size)
+        return logits * dropout if training else logits
+
+    return model
+
+
 def _linear_model(kernel):
     """A model with one kernel and no bias, set to the given numbers."""
     import keras
@@ -514,6 +532,7 @@ def _random(seed):
 
 FIXTURES = {
     "table_step": _table_step,
+    "table_translator": _table_translator,
     "linear_model": _linear_model,
     "optimizer": _optimizer,
     "random": _random,
