@@ -283,7 +283,7 @@ def walks_off_the_word(word, vocabulary):
             word[end]
             if end < -2 * len(word):
                 break
-        pieces.append(word[begin:end])
+        pieces.append(("##" if begin else "") + word[begin:end])
         begin = end
     return pieces
 
@@ -381,13 +381,6 @@ def compared_with_zero(rows, pad_id=0):
 def zeros_and_compared_with_zero(rows, pad_id=0):
     ids, _ = filled_with_zeros(rows)
     return ids, ids != 0
-
-
-@wrong("pad-id-ignored")
-def no_such_argument(rows, **pad_id):
-    if pad_id:
-        raise ValueError
-    return row_by_row(rows)
 
 
 @wrong("mask-all-true")
@@ -769,16 +762,12 @@ def sorts_in_place(lengths, batch_size):
     return first, share_of(lengths, batch_size)
 
 
-@wrong("sum-of-shares", "unrecognised")
+@wrong("unrecognised")
 def shares_added_up(lengths, batch_size):
     return tuple(
         sum(1 - b.mean() / b.max() for b in batched(x, batch_size))
-        for x in (lengths, sorted_(lengths))
+        for x in (lengths, np.sort(lengths))
     )
-
-
-def sorted_(lengths):
-    return np.sort(lengths)
 
 
 @wrong("wrong-type")
@@ -920,7 +909,7 @@ def doubles_each_time(lengths, share):
     return limit
 
 
-@wrong("unrecognised", "one-row-too-many")
+@wrong("always-one-more")
 def strictly_shorter(lengths, share):
     limit = 8
     while np.mean(lengths < limit) < share:
