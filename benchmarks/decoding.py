@@ -275,7 +275,7 @@ def one_more_id(model, repeats):
             (whole, (so_far, memory, mask), uncached),
         ):
             taken, _ = seconds(
-                lambda f=function, a=arguments: keras.ops.convert_to_numpy(f(*a)), 5 * repeats
+                lambda f=function, a=arguments: keras.ops.convert_to_numpy(f(*a)), repeats + 2
             )
             times.append(round(1e3 * taken, 3))
     return cached, uncached
