@@ -222,7 +222,7 @@ from course.tokens import Tokenizer
 
 german = [row["target"] for row in data.load("world-en-de", "train")[:6000]]
 tokenizer = Tokenizer.learn(german, vocab_size=1200)
-for sentence in ("Die Pelikane fliegen!", "Der Königsgarten ist groß."):
+for sentence in ("Die Pelikane fliegen.", "Der Königsgarten ist groß."):
     print(sentence, "→", " ".join(tokenizer.tokenize(sentence, special=False).tokens))
 
 # %% [markdown]
@@ -261,7 +261,7 @@ curves(
 # | `[MASK]` | a word that is hidden on purpose (lesson 07) |
 
 # %%
-ids = tokenizer.encode("Die Pelikane fliegen!")
+ids = tokenizer.encode("Die Pelikane fliegen.")
 print(ids)
 print([tokenizer.id_to_token(i) for i in ids])
 print(tokenizer.decode(ids))
@@ -330,16 +330,21 @@ table = rng.normal(size=(tokenizer.vocab_size, 32)).astype("float32")
 sentence = tokenizer.encode("Die Königin tanzt im Garten.")
 alone = table[sentence].mean(axis=0)
 added = np.arange(0, 33, 4)
-change = []
+plain, masked = [], []
 for n in added:
-    vectors = table[np.array([*sentence, *[tokenizer.pad_id] * n])]  # (length + n, 32)
-    change.append(np.linalg.norm(vectors.mean(axis=0) - alone) / np.linalg.norm(alone))
+    ids = np.array([*sentence, *[tokenizer.pad_id] * n])  # (length + n,)
+    vectors = table[ids]  # (length + n, 32)
+    for change, mean in (
+        (plain, vectors.mean(axis=0)),
+        (masked, vectors[ids != tokenizer.pad_id].mean(axis=0)),
+    ):
+        change.append(np.linalg.norm(mean - alone) / np.linalg.norm(alone))
 curves(
     added,
-    {"without the mask": change, "with the mask": np.zeros(len(added))},
+    {"without the mask": plain, "with the mask": masked},
     xlabel="padding added to the sentence",
-    ylabel="change of its vector (share of its length)",
-    title="Without the mask, a sentence depends on its neighbours' length",
+    ylabel="change of its vector (relative)",
+    title="Without the mask, padding changes the sentence",
 )
 
 # %% [markdown]
