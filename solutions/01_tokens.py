@@ -406,8 +406,8 @@ check(sentence_vectors)
 # - `lengths`: NumPy array of integers ≥ 1, the length of each sentence. `batch_size`: an integer ≥ 1.
 # - Sentences are put into batches in order: the first `batch_size` of them, then the next, and so on.
 #   The last batch may have fewer. Each batch is as wide as its own longest sentence.
-# - Returns two numbers: the share of all ids that is padding, with the sentences in the given order,
-#   and with the sentences sorted from short to long.
+# - Returns a tuple of two numbers: the share of all ids that is padding, with the sentences in the
+#   given order, and with the sentences sorted from short to long.
 # - It must hold: `lengths` is unchanged afterwards; in batches of one sentence both are 0.
 # - Example: `padding_shares(np.array([2, 9, 3, 8]), 2)` is `(12/34, 2/24)`, about `(0.353, 0.083)`.
 # - Not to be called: the course's `TokenBatches`.
@@ -484,7 +484,7 @@ print(f"{len(batches)} batches of {batches.num_shapes} shapes, {batches.padding:
 # - Returns an integer: the smallest multiple of 8 such that at least `share` of the rows are no longer
 #   than it.
 # - Example: of the lengths `[5, 6, 9, 40]`, 3 of 4 must fit (`share` 0.75): 9 is enough, so the
-#   limit is 16.
+#   limit is 16. With `share` 0.6 it is the same, since 2 of 4 would be too few.
 # - All of NumPy may be used.
 
 

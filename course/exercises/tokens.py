@@ -119,6 +119,22 @@ def _first_in_the_list(i):
     return " ".join(found)
 
 
+def _beginnings_too(i):
+    """Where no continuation fits, a piece that begins a word does."""
+    word, vocabulary = i["word"], set(i["vocabulary"])
+    found, begin = [], 0
+    while begin < len(word):
+        for end in range(len(word), begin, -1):
+            piece = next((m for m in ("##", "") if m + word[begin:end] in vocabulary), None)
+            if piece is not None and (begin or not piece):
+                break
+        else:
+            return UNKNOWN
+        found.append(piece + word[begin:end])
+        begin = end
+    return " ".join(found)
+
+
 @dataclass(frozen=True)
 class MatchPieces(Match):
     """`Match` for a list of strings, which it compares as one text."""
@@ -138,6 +154,7 @@ judge_pieces = MatchPieces(
     {
         "shortest-first": pieces_of(ends=lambda begin, length: range(begin + 1, length + 1)),
         "no-hashes": pieces_of(hashes=""),
+        "beginnings-too": _beginnings_too,
         "hashes-lost": pieces_of(write=lambda piece: piece.removeprefix("##")),
         "hashes-at-the-start": pieces_of(first="##"),
         "unknown-at-the-end": pieces_of(unknown=lambda found, word, begin: [*found, UNKNOWN]),
@@ -180,7 +197,11 @@ WORDPIECE = exercise(
     defines="wordpiece",
     may_not_call=MAY_NOT_CALL,
     probes=(
-        word_probe("a word that is a piece", 0.5, word("abc", "ab", "abc", *SINGLES)),
+        word_probe(
+            "a long word that is a piece",
+            0.5,
+            word("abcdefghijkl", "abcdefghijkl", "abc", "a", *(f"##{c}" for c in "abcdefghijkl")),
+        ),
         word_probe(
             "three pieces, the longest first",
             1.5,
@@ -510,6 +531,12 @@ def limit_of(**knobs):
     return lambda i: limit(i, **knobs)
 
 
+def _rounded(i, rounding):
+    """The share of the rows rounded to a number of rows that may be too small."""
+    need = max(int(rounding(i["share"] * len(i["lengths"]) + 1e-9)), 1)
+    return int(np.ceil(np.sort(i["lengths"])[need - 1] / 8) * 8)
+
+
 def _interpolated(i):
     return int(np.ceil(np.quantile(i["lengths"], i["share"]) / 8) * 8)
 
@@ -536,7 +563,10 @@ judge_limit = Match(
         "one-row-too-many": limit_of(step=1),
         "share-of-the-longest": lambda i: int(np.ceil(i["share"] * i["lengths"].max() / 8) * 8),
         "share-cut": lambda i: limit(i, least=1 - i["share"]),
+        "rows-rounded-down": lambda i: _rounded(i, np.floor),
+        "rows-rounded": lambda i: _rounded(i, np.round),
         "interpolated": _interpolated,
+        "percentile": lambda i: int(np.ceil(np.percentile(i["lengths"], i["share"]) / 8) * 8),
         "mean": lambda i: int(np.ceil(i["lengths"].mean() / 8) * 8),
         "power-of-two": lambda i: int(2 ** np.ceil(np.log2(limit(i, multiple=1)))),
     },
@@ -565,7 +595,8 @@ DECIDE = exercise(
         limit_probe(
             "the next row is much longer", 1, given([4, 6, 7, 8, 12, 13, 14, 15, 57, 200], 0.8)
         ),
-        limit_probe("half of a few", 0.5, given([10, 20, 33, 47], 0.5)),
+        limit_probe("5.6 rows of 8 are six", 0.5, given([3, 5, 7, 8, 9, 17, 30, 50], 0.7)),
+        limit_probe("2.2 rows of 4 are three", 0.5, given([10, 20, 33, 47], 0.55)),
     ),
 )
 

@@ -120,6 +120,29 @@ def continuations_like_beginnings(word, vocabulary):
     return cut(word, vocabulary, mark="")
 
 
+@wrong("beginnings-too")
+def any_piece_that_fits(word, vocabulary):
+    pieces, begin = [], 0
+    while begin < len(word):
+        for end in range(len(word), begin, -1):
+            text = word[begin:end]
+            if begin and "##" + text in vocabulary:
+                pieces.append("##" + text)
+                break
+            if text in vocabulary:
+                pieces.append(text)
+                break
+        else:
+            return ["[UNK]"]
+        begin = end
+    return pieces
+
+
+@wrong("unrecognised")
+def pieces_of_four_letters_at_most(word, vocabulary):
+    return cut(word, vocabulary, ends=lambda begin, n: range(min(n, begin + 4), begin, -1))
+
+
 @wrong("hashes-lost")
 def slices_of_the_word(word, vocabulary):
     return [piece.replace("##", "") for piece in cut(word, vocabulary)]
@@ -889,6 +912,21 @@ def share_that_is_cut(lengths, share):
     while np.mean(lengths <= limit) < 1 - share:
         limit += 8
     return limit
+
+
+@wrong("rows-rounded-down")
+def int_of_the_share(lengths, share):
+    return int(np.sort(lengths)[int(len(lengths) * share) - 1] + 7) // 8 * 8
+
+
+@wrong("rows-rounded")
+def round_of_the_share(lengths, share):
+    return int(np.sort(lengths)[round(len(lengths) * share) - 1] + 7) // 8 * 8
+
+
+@wrong("percentile")
+def percentile_of_a_share(lengths, share):
+    return int(np.ceil(np.percentile(lengths, share) / 8) * 8)
 
 
 @wrong("interpolated")
