@@ -157,6 +157,9 @@ def generate(marian, source, length, num_beams):
         do_sample=False,
         bad_words_ids=[[PAD]],
     )[:, 1:].numpy()
+    # Where the padding is id 0, its beam search fills up with the end instead.
+    after = (np.cumsum(found == END, axis=1) - (found == END)) > 0
+    found = np.where(after, PAD, found)
     return np.pad(found, ((0, 0), (0, length - found.shape[1])), constant_values=PAD)
 
 

@@ -181,7 +181,10 @@ def generate(marian, source, **settings):
         output_scores=True,
         **settings,
     )
-    return found.sequences[:, 1:].numpy(), getattr(found, "sequences_scores", None)
+    ids = found.sequences[:, 1:].numpy()
+    # Where the padding is id 0, its beam search fills up with the end instead.
+    after = (np.cumsum(ids == END, axis=1) - (ids == END)) > 0
+    return np.where(after, PAD, ids), getattr(found, "sequences_scores", None)
 
 
 def padded(ids, length):
