@@ -71,6 +71,29 @@ def train(kind, depth, steps, seed):
     return losses
 
 
+def write(loss, arguments):
+    """Writes the result file with the depths that are done."""
+    from course import runtime
+
+    versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
+    command = "python benchmarks/transformer_depth.py --record"
+    result = {
+        "command": f"{command} --steps {arguments.steps} --seed {arguments.seed}",
+        "hardware": f"{runtime.cores()} CPU cores; {os.environ['KERAS_BACKEND']} backend; "
+        f"{versions}",
+        "seed": arguments.seed,
+        "steps": arguments.steps,
+        "learning_rate": LEARNING_RATE,
+        "warmup_steps": WARMUP,
+        "d_model": D_MODEL,
+        "depths": list(DEPTHS[: len(loss[KINDS[0]])]),
+        "guessing": round(math.log(IDS), 4),
+        "loss": loss,
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"written to benchmarks/results/{RESULT.name}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
@@ -97,25 +120,9 @@ def main():
         table.add_row(f"{depth}", *(f"{loss[kind][-1]:.3f}" for kind in KINDS), f"{seconds:.0f}")
         ends = {kind: values[-1] for kind, values in loss.items()}
         print(f"{depth} blocks: {seconds:.0f} s, {ends}", flush=True)
+        if arguments.record:  # after each depth, so that an interrupted run leaves what it has
+            write(loss, arguments)
     Console(width=100).print(table)
-    if arguments.record:
-        versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
-        result = {
-            "command": f"python benchmarks/transformer_depth.py --record --steps {arguments.steps} "
-            f"--seed {arguments.seed}",
-            "hardware": f"{runtime.cores()} CPU cores; {os.environ['KERAS_BACKEND']} backend; "
-            f"{versions}",
-            "seed": arguments.seed,
-            "steps": arguments.steps,
-            "learning_rate": LEARNING_RATE,
-            "warmup_steps": WARMUP,
-            "d_model": D_MODEL,
-            "depths": list(DEPTHS),
-            "guessing": round(math.log(IDS), 4),
-            "loss": loss,
-        }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
 
 
 if __name__ == "__main__":

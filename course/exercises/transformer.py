@@ -109,6 +109,7 @@ judge_norm = Match(
         "both-ignored": normalised_with(gain=1.0, bias=0.0),
         "gain-and-bias-swapped": lambda i: normalised(i, gain=i["bias"], bias=i["gain"]),
         "gain-plus-one": lambda i: normalised(i, gain=1.0 + i["gain"]),
+        "gain-first": lambda i: normalised(i | {"x": i["x"] * i["gain"]}, gain=1.0),
     },
 )
 
@@ -194,6 +195,7 @@ def sublayer(
     outer=same_number,
     biases=(1, 1),
     scaled=True,
+    epsilon=1e-5,
 ):
     """The network, the residual connection and the normalisation, in an order of their own."""
     w_1, b_1, w_2, b_2, gain, bias = (i[n].astype("float64") for n in SUBLAYER_WEIGHTS)
@@ -202,7 +204,7 @@ def sublayer(
         return outer(inner(x @ w_1 + biases[0] * b_1) @ w_2 + biases[1] * b_2)
 
     def N(x):
-        return layer_norm(x, gain, bias) if scaled else layer_norm(x)
+        return layer_norm(x, gain, bias, epsilon) if scaled else layer_norm(x)
 
     return (post if i["norm"] == "post" else pre)(i["x"].astype("float64"), F, N)
 
@@ -254,6 +256,8 @@ judge_sublayer = Match(
         "second-bias-missing": in_order(biases=(1, 0)),
         "no-biases": in_order(biases=(0, 0)),
         "gain-and-bias-ignored": in_order(scaled=False),
+        "epsilon-of-keras": in_order(epsilon=1e-3),
+        "normalised-not-read": in_order(pre=lambda x, F, N: N(x) + F(x)),
     },
 )
 
@@ -433,6 +437,9 @@ judge_block = Match(
         ),
         "no-residuals": block_of(
             lambda x, A, F, N, M: M(F(N(A(x)))), lambda x, A, F, N, M: F(M(A(N(x))))
+        ),
+        "one-residual-round-both": block_of(
+            lambda x, A, F, N, M: M(x + F(N(A(x)))), lambda x, A, F, N, M: x + F(M(A(N(x))))
         ),
         "residual-from-the-input": block_of(
             lambda x, A, F, N, M: M(x + F(N(x + A(x)))),
@@ -659,6 +666,9 @@ judge_inputs = Match(
         "no-padding-in-self": fed(own=lambda real, causal: causal),
         "or-instead-of-and": fed(own=lambda real, causal: real[:, None, :] | causal),
         "padding-on-queries": fed(own=lambda real, causal: real[:, :, None] & causal),
+        "start-hidden": lambda i: decoder_inputs(
+            i, real=lambda ids, target, pad: (ids != pad) & (ids != i["start_id"])
+        ),
         "of-the-unshifted": fed(real=lambda ids, target, pad: target != pad),
         "cross-from-the-target": only_if(_alike, _from_the_target),
         "cross-from-the-unshifted": only_if(_alike, _from_the_unshifted_target),
@@ -968,6 +978,7 @@ judge_count = Match(
     count,
     {
         "no-biases": counted(biases=False),
+        "no-network-biases": counted(network=lambda d, d_ff: 2 * d * d_ff),
         "no-cross-attention": counted(crossings=0),
         "no-cross-attention-nor-norm": counted(crossings=0, decoder_norms=2),
         "no-norms": counted(norm=0),

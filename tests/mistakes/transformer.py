@@ -190,6 +190,12 @@ def as_in_gemma(x, gain, bias, epsilon=1e-5):
     return (x - mean) / ops.sqrt(variance + epsilon) * (1 + gain) + bias
 
 
+@wrong("gain-first")
+def scaled_and_then_normalised(x, gain, bias, epsilon=1e-5):
+    mean, variance = ops.moments(x * gain, axes=[-1], keepdims=True)
+    return (x * gain - mean) / ops.sqrt(variance + epsilon) + bias
+
+
 @wrong("forbidden-call")
 def ready_made_layer(x, gain, bias, epsilon=1e-5):
     layer = keras.layers.LayerNormalization(epsilon=epsilon)
@@ -448,6 +454,22 @@ def normalised_without_scale(x, w_1, b_1, w_2, b_2, gain, bias, norm="post"):
     return x + network(normal(x), w_1, b_1, w_2, b_2)
 
 
+@wrong("epsilon-of-keras")
+def with_the_default_of_the_layer(x, w_1, b_1, w_2, b_2, gain, bias, norm="post"):
+    def normal(y):
+        return ops.layer_normalization(y, gain, bias, epsilon=1e-3)
+
+    if norm == "post":
+        return normal(x + network(x, w_1, b_1, w_2, b_2))
+    return x + network(normal(x), w_1, b_1, w_2, b_2)
+
+
+@wrong("normalised-not-read")
+def the_wrong_summand(x, w_1, b_1, w_2, b_2, gain, bias, norm="post"):
+    out = network(x, w_1, b_1, w_2, b_2)
+    return layer_norm(x + out, gain, bias) if norm == "post" else layer_norm(x, gain, bias) + out
+
+
 @wrong("forbidden-call")
 def the_course_s_network(x, w_1, b_1, w_2, b_2, gain, bias, norm="post"):
     layer = FeedForward(x.shape[-1], w_1.shape[-1])
@@ -604,6 +626,16 @@ class NothingAdded(GivenBlock):
             return self.feed_forward_norm(self.network(x))
         x = self.attend(self.attention_norm(x), padding_mask)
         return self.network(self.feed_forward_norm(x))
+
+
+@wrong("one-residual-round-both")
+class OneLongArrow(GivenBlock):
+    def call(self, x, padding_mask=None):
+        if self.norm == "pre":
+            found = self.attend(self.attention_norm(x), padding_mask)
+            return x + self.network(self.feed_forward_norm(found))
+        found = self.attention_norm(self.attend(x, padding_mask))
+        return self.feed_forward_norm(x + self.network(found))
 
 
 @wrong("residual-from-the-input")
@@ -934,6 +966,12 @@ def rows_hidden(source_ids, target_ids, start_id, pad_id=0):
     n = ids.shape[1]
     own = ops.tril(ops.ones((n, n), dtype="bool")) & (ids != pad_id)[:, :, None]
     return ids, own, cross_mask_of(source_ids, n, pad_id)
+
+
+@wrong("start-hidden")
+def special_ids_hidden(source_ids, target_ids, start_id, pad_id=0):
+    ids, own, across = three_steps(source_ids, target_ids, start_id, pad_id)
+    return ids, ops.logical_and(own, (ids != start_id)[:, None, :]), across
 
 
 @wrong("of-the-unshifted")
@@ -1311,6 +1349,12 @@ def head_by_head(num_layers, d_model, num_heads, d_ff, vocab_size):
 @wrong("no-biases")
 def matrices_only(num_layers, d_model, num_heads, d_ff, vocab_size):
     blocks = 12 * d_model**2 + 4 * d_model * d_ff + 10 * d_model
+    return num_layers * blocks + vocab_size * d_model
+
+
+@wrong("no-network-biases")
+def network_as_two_matrices(num_layers, d_model, num_heads, d_ff, vocab_size):
+    blocks = 3 * 4 * (d_model**2 + d_model) + 4 * d_model * d_ff + 10 * d_model
     return num_layers * blocks + vocab_size * d_model
 
 
