@@ -306,6 +306,7 @@ LONG = {
     "course/transformer.py": 500,
     "course/lab/plots.py": 930,
     "course/runner.py": 510,
+    "course/exercises/transformer.py": 1050,
 }
 
 
