@@ -76,11 +76,11 @@ def write(loss, arguments):
     from course import runtime
 
     versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
-    command = "python benchmarks/transformer_depth.py --record"
+    backend = os.environ["KERAS_BACKEND"]  # each draws its own first weights
+    command = f"KERAS_BACKEND={backend} python benchmarks/transformer_depth.py --record"
     result = {
         "command": f"{command} --steps {arguments.steps} --seed {arguments.seed}",
-        "hardware": f"{runtime.cores()} CPU cores; {os.environ['KERAS_BACKEND']} backend; "
-        f"{versions}",
+        "hardware": f"{runtime.cores()} CPU cores; {backend} backend; {versions}",
         "seed": arguments.seed,
         "steps": arguments.steps,
         "learning_rate": LEARNING_RATE,
