@@ -396,7 +396,7 @@ beam_tree(
     kept,
     best=kept[-3],
     root="she",
-    title="Three beams after three rounds: a beginning may leave no heirs",
+    title="Three rounds with three beams: bold stays, grey goes",
     score_name="log probability",
 )
 
@@ -562,7 +562,7 @@ for way, settings in ways.items():
     print(f"{way:16} {rare:10.1%}   {different:19.1%}")
 
 # %% [markdown]
-# All of them trade variety for safety; none is free.
+# Low temperature, top-k and top-p all trade variety for safety; none is free. Temperature 2 does the opposite.
 #
 # **Repetition.** Likely text goes round in circles. Our model must do so in greedy search: once the same two
 # words come again, so does everything after them. Large models, which see far more than two words, do it
@@ -579,8 +579,10 @@ for penalty in (1.0, 1.3):
     print(f"θ = {penalty}: “a storm came” {text.count('a storm came')} times; … {text[-160:]}\n")
 
 # %% [markdown]
-# It breaks the circle. It also punishes "the" and the full stop, which have to come again: use it
-# sparingly, and not in translation.
+# The first circle is broken, and in its place another phrase may come again. Where the model is sure, log P is
+# near 0, and 1.3 times nearly nothing is nearly nothing. On a network's logits, which can be large and
+# positive, the same $\theta$ does more. So a good $\theta$ for one model says little about the next. It also
+# punishes "the" and the full stop, which have to come again: use it sparingly, and not in translation.
 
 # %% [markdown]
 # ## 6. The key-value cache
