@@ -27,7 +27,7 @@ def pieces(
     unknown=lambda found, word, begin: [UNKNOWN],
     write=lambda piece: piece,
 ):
-    """WordPiece on one word, with a knob for each slip; the pieces as one text."""
+    """WordPiece on one word, with a knob for each slip."""
     word, vocabulary = i["word"], set(i["vocabulary"])
     found, begin = [], 0
     while begin < len(word):
@@ -36,10 +36,10 @@ def pieces(
             if prefix + word[begin:end] in vocabulary:
                 break
         else:
-            return " ".join(unknown(found, word, begin))
+            return unknown(found, word, begin)
         found.append(write(prefix + word[begin:end]))
         begin = end
-    return " ".join(found)
+    return found
 
 
 def pieces_of(**knobs):
@@ -56,7 +56,7 @@ def _goes_on(i, keep):
         end = next(ends, None)
         found += keep if end is None else [prefix + word[begin:end]]
         begin = begin + 1 if end is None else end
-    return " ".join(found)
+    return found
 
 
 def _other_cuts(i):
@@ -76,15 +76,15 @@ def _other_cuts(i):
 
 def _backtracked(i):
     cuts = _other_cuts(i)
-    return " ".join(cuts[0]) if cuts else UNKNOWN
+    return cuts[0] if cuts else [UNKNOWN]
 
 
 def _fewest(i):
     cuts = _other_cuts(i)
     if not cuts:
-        return UNKNOWN
+        return [UNKNOWN]
     best = [cut for cut in cuts if len(cut) == min(map(len, cuts))]
-    return " ".join(best[0]) if len(best) == 1 else None
+    return best[0] if len(best) == 1 else None
 
 
 def _from_the_end(i):
@@ -97,10 +97,10 @@ def _from_the_end(i):
             if piece in vocabulary:
                 break
         else:
-            return UNKNOWN
+            return [UNKNOWN]
         found.insert(0, piece)
         end = begin
-    return " ".join(found)
+    return found
 
 
 def _first_in_the_list(i):
@@ -113,10 +113,10 @@ def _first_in_the_list(i):
             if prefix + text == piece and text and word.startswith(text, begin):
                 break
         else:
-            return UNKNOWN
+            return [UNKNOWN]
         found.append(piece)
         begin += len(text)
-    return " ".join(found)
+    return found
 
 
 def _beginnings_too(i):
@@ -129,10 +129,10 @@ def _beginnings_too(i):
             if piece is not None and (begin or not piece):
                 break
         else:
-            return UNKNOWN
+            return [UNKNOWN]
         found.append(piece + word[begin:end])
         begin = end
-    return " ".join(found)
+    return found
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,19 @@ class MatchPieces(Match):
             detail = sentence_case(f"{what}, expected a list of strings.")
             return Verdict(False, ("wrong-type",), detail, got)
         results, types = {self.result: " ".join(got)}, {self.result: "str"}
-        return super().__call__(inputs, replace(outcome, results=results, types=types))
+        suspects = {name: as_text(suspect) for name, suspect in self.suspects.items()}
+        judge = Match(as_text(self.reference), suspects)
+        return judge(inputs, replace(outcome, results=results, types=types))
+
+
+def as_text(function):
+    """The function with its list of pieces as one text; None stays None."""
+
+    def text(i):
+        found = function(i)
+        return None if found is None else " ".join(found)
+
+    return text
 
 
 judge_pieces = MatchPieces(
