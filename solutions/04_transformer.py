@@ -335,17 +335,18 @@ curves(
 )
 
 # %% [markdown]
-# Without a residual only a single block gets far. With it, three blocks learn wherever the normalisation
-# stands. At six the place decides: in the same number of steps post-norm has hardly begun, and pre-norm is
-# nearly done.
+# In this run a single block gets far without a residual, and three do not. With it, three blocks learn
+# wherever the normalisation stands. At six the place decides: in the same number of steps post-norm has
+# hardly begun, and pre-norm is nearly done. The warm-up changes nothing here.
 #
 # One explanation (Xiong et al. 2020, section 3): in post-norm the gradients near the last block are large
-# at first, and steps of full size do harm. A warm-up makes the first steps small. In pre-norm the residual
-# path runs from the last block to the first and nothing on it divides. How much of the trouble that
-# explains is disputed (Liu et al. 2020).
+# at first, and steps of full size do harm, which a warm-up prevents. In pre-norm the residual path runs
+# from the last block to the first and nothing on it divides. How much of the trouble the gradients explain
+# is disputed (Liu et al. 2020), and our fourth line shows that a warm-up alone is no cure.
 #
-# This is one small task, one learning rate and one seed. With a smaller rate, a longer warm-up and more
-# steps deep post-norm stacks do learn: BERT has 12 to 24 such blocks.
+# This is one small task, one learning rate and one seed; with other first weights the bend comes earlier
+# or later. With a smaller rate and many more steps deep post-norm stacks do learn: BERT has 12 to 24 such
+# blocks.
 
 # %% [markdown]
 # ## 5. The encoder block
@@ -967,7 +968,7 @@ for batch, giga, speed in zip(batches, by_batch["forward_gflop"], rate):
 # |---|---|---|
 # | training accuracy near 100 %, nonsense in use | the decoder's input is not shifted, or the causal mask is missing | change word 5 of the target: the scores at positions 0 to 5 may not change, since word 5 is predicted at position 5 |
 # | a translation depends on what else is in its batch | cross-attention has no mask, or the target's: padding is looked at | translate a sentence alone and in a batch with a longer one, and compare |
-# | the loss of a deep model stays at that of guessing | post-norm without warm-up, or a residual that goes round the wrong thing | make all sublayers answer 0: a pre-norm stack must give back its input |
+# | the loss of a deep model stays at that of guessing | post-norm at that depth, or a residual that goes round the wrong thing | make all sublayers answer 0: a pre-norm stack must give back its input |
 
 # %% [markdown]
 # ## 10. Remember
@@ -975,8 +976,8 @@ for batch, giga, speed in zip(batches, by_batch["forward_gflop"], rate):
 # 1. Attention collects, the feed-forward network works with what is collected. The network sees each word
 #    by itself.
 # 2. Residual connections let each sublayer write a correction. They keep words apart and gradients alive.
-# 3. Post-norm normalises the sum, pre-norm what the sublayer reads. Deep pre-norm stacks train without a
-#    warm-up.
+# 3. Post-norm normalises the sum, pre-norm what the sublayer reads. Deep pre-norm stacks are easier to
+#    train.
 # 4. A decoder reads the target shifted to the right. Its self-attention is causal, its cross-attention
 #    asks with target words and masks the padding of the source.
 # 5. In the base model the networks hold 40 % of 63 million parameters. The number of heads changes
@@ -984,8 +985,9 @@ for batch, giga, speed in zip(batches, by_batch["forward_gflop"], rate):
 #
 # **Go further.** Vaswani et al. 2017, *Attention Is All You Need*, sections 3 and 5.4. He et al. 2016,
 # *Deep Residual Learning for Image Recognition*, section 3. Ba et al. 2016, *Layer Normalization*, section
-# 3. Xiong et al. 2020, *On Layer Normalization in the Transformer Architecture*, section 3. Dong et al.
-# 2021, *Attention is Not All You Need*, section 2.
+# 3. Xiong et al. 2020, *On Layer Normalization in the Transformer Architecture*, section 3. Liu et
+# al. 2020, *Understanding the Difficulty of Training Transformers*, section 4. Dong et al. 2021, *Attention
+# is Not All You Need*, section 2.
 #
 # **In the library.** `course/transformer.py` holds what you built; `tests/test_transformer.py` compares it
 # with PyTorch's. Your points:
