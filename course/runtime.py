@@ -1,4 +1,4 @@
-"""The one place that knows the machine: backend, device, precision, XLA, seeds, the home folder.
+"""The one place that knows the machine: backend, device, precision, XLA, seeds, home, files.
 
 Importing this module imports no framework; each function imports what it needs.
 """
@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import tempfile
+import uuid
 import warnings
 from pathlib import Path
 
@@ -42,6 +43,21 @@ def installed(name):
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
+
+
+def write_atomically(path, data):
+    """Writes bytes to a file so that a reader sees the old file or the whole new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".writing-{uuid.uuid4().hex}-{path.name}")  # threads may write at once
+    try:
+        with open(half, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def choose_backend():

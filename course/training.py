@@ -7,7 +7,6 @@ generator. So a run that was killed and goes on ends with the numbers of one tha
 """
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -207,7 +206,7 @@ class _Run:
                 f"{folder} holds a run with other settings ({note.read_text(encoding='utf-8')}; "
                 f"now {told}): choose another folder, or delete this one."
             )
-        write_atomically(note, told.encode())
+        runtime.write_atomically(note, told.encode())
 
     @property
     def exhausted(self):
@@ -219,7 +218,7 @@ class _Run:
     def resume(self, model):
         newest = checkpoints(self.folder)
         if not newest:
-            write_atomically(self.folder / "log.jsonl", b"")
+            runtime.write_atomically(self.folder / "log.jsonl", b"")
             return
         note = load_checkpoint(newest[-1], model, optimizer=True)
         self.rounds, self.best = note["rounds"], note["best"]
@@ -230,7 +229,7 @@ class _Run:
 
     def _write_log(self):
         text = "".join(json.dumps(line) + "\n" for line in self.log)
-        write_atomically(self.folder / "log.jsonl", text.encode())
+        runtime.write_atomically(self.folder / "log.jsonl", text.encode())
 
     def note(self, model, round_number, epochs, logs, seconds, cpu_seconds):
         """One round is over: the log first, then the checkpoint that counts it.
@@ -327,7 +326,7 @@ def save_checkpoint(path, model, *, optimizer=False, note=None):
 
     named = _named(model, optimizer)
     arrays = {n: np.array(ops.convert_to_numpy(v.value), order="C") for n, v in named.items()}
-    write_atomically(path, save(arrays, {"note": json.dumps(note or {})}))
+    runtime.write_atomically(path, save(arrays, {"note": json.dumps(note or {})}))
 
 
 def load_checkpoint(path, model, *, optimizer=False):
@@ -393,18 +392,3 @@ def average(paths):
             else:
                 total[name] = total.get(name, 0.0) + array.astype("float64") / len(paths)
     return {n: a.astype("float32") if a.dtype == "float64" else a for n, a in total.items()}
-
-
-def write_atomically(path, data):
-    """Writes bytes to a file so that a reader sees the old file or the whole new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".writing-{os.getpid()}-{path.name}")
-    try:
-        with open(half, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)

@@ -989,7 +989,7 @@ for batch, giga, speed in zip(batches, by_batch["forward_gflop"], rate):
 # al. 2020, *Understanding the Difficulty of Training Transformers*, section 4. Dong et al. 2021, *Attention
 # is Not All You Need*, section 2.
 #
-# **In the library.** `course/transformer.py` holds what you built; `tests/test_transformer.py` compares it
+# **In the library.** `course/transformer/` holds what you built; `tests/test_transformer.py` compares it
 # with PyTorch's. Your points:
 
 # %%

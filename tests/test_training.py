@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, installed, numbers
 
-from course import training
+from course import runtime, training
 
 pytestmark = pytest.mark.backend
 
@@ -268,13 +268,13 @@ def test_the_average_is_the_mean_of_the_weights(keras, tmp_path):
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    training.write_atomically(path, b"old")
+    runtime.write_atomically(path, b"old")
 
     def full_disk(descriptor):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
-        training.write_atomically(path, b"new and longer")
+        runtime.write_atomically(path, b"new and longer")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -5,7 +5,6 @@ One file each, so that two open notebooks never overwrite one another's points.
 
 import json
 import os
-import tempfile
 import time
 
 from course import exercises, runtime
@@ -24,18 +23,17 @@ def save(report):
         report: the examiner's `Report`.
     """
     before = load(report.exercise.id) or {"best": 0.0, "attempts": 0}
-    _write(
-        folder() / f"{report.exercise.id}.json",
-        {
-            "exercise": report.exercise.id,
-            "best": max(before["best"], float(report.points)),
-            "last": float(report.points),
-            "max_points": float(report.max_points),
-            "passed": bool(before.get("passed") or report.passed),
-            "attempts": before["attempts"] + 1,
-            "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        },
-    )
+    noted = {
+        "exercise": report.exercise.id,
+        "best": max(before["best"], float(report.points)),
+        "last": float(report.points),
+        "max_points": float(report.max_points),
+        "passed": bool(before.get("passed") or report.passed),
+        "attempts": before["attempts"] + 1,
+        "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    path = folder() / f"{report.exercise.id}.json"
+    runtime.write_atomically(path, json.dumps(noted, indent=1).encode())
 
 
 def load(exercise_id):
@@ -52,18 +50,6 @@ def load(exercise_id):
         os.replace(path, aside)
         print(f"The progress file of {exercise_id} was damaged. It is kept as {aside}.")
         return None
-
-
-def _write(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def progress(lesson=None):

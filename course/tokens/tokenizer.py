@@ -7,13 +7,13 @@ over bytes (Sennrich et al. 2016; Radford et al. 2019): nothing is unknown and n
 
 import json
 import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from course import runtime
 from course.tokens.joining import Joiner
 
 PAD, UNKNOWN, START, END, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -255,19 +255,8 @@ class Tokenizer:
 
         `tokenizers` and `transformers` read the file too.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=folder, suffix=".part", delete=False
-        ) as file:
-            try:
-                file.write(self.fast.to_str(pretty=True))
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, folder / FILE)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        text = self.fast.to_str(pretty=True)
+        runtime.write_atomically(Path(folder) / FILE, text.encode("utf-8"))
 
     @classmethod
     def load(cls, folder):

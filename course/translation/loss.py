@@ -1,0 +1,106 @@
+"""The loss with label smoothing, and a model that trains with it: section 5.4 of the paper."""
+
+import keras
+from keras import ops
+
+from course.attention import padding_mask
+
+
+def label_smoothed_loss(labels, logits, smoothing=0.1, pad_id=0):
+    """Cross-entropy with softened targets, the mean over real tokens.
+
+    The target of a token is q = (1 - ε) · one-hot + ε · u, where u is uniform over all ids but
+    padding, which is never right; the loss is -Σ q log p. Padded places count nothing.
+
+    Args:
+        labels: integer tensor `(batch, length)`, the ids that should come out.
+        logits: float tensor `(batch, length, vocab_size)`.
+        smoothing: ε, between 0 and 1.
+        pad_id: the id of padding in `labels`.
+
+    Returns:
+        float32 scalar.
+
+    Reference: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4.
+    """
+    logits = ops.cast(logits, "float32")
+    right = ops.squeeze(ops.take_along_axis(logits, labels[..., None], axis=-1), -1)
+    others = (ops.sum(logits, axis=-1) - logits[..., pad_id]) / (logits.shape[-1] - 1)
+    nll = ops.logsumexp(logits, axis=-1) - right  # (batch, length): -log p of the label
+    return mean_of_real(nll + smoothing * (right - others), labels, pad_id)
+
+
+def masked_accuracy(labels, logits, pad_id=0):
+    """The share of real tokens whose largest logit is the label's.
+
+    Args:
+        labels: integer tensor `(batch, length)`.
+        logits: float tensor `(batch, length, vocab_size)`.
+        pad_id: the id of padding in `labels`.
+
+    Returns:
+        float32 scalar.
+    """
+    hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), labels.dtype), labels)
+    return mean_of_real(hits, labels, pad_id)
+
+
+def mean_of_real(values, labels, pad_id=0):
+    """The mean of values `(batch, length)` where `labels` are not padding; 0 if all are."""
+    real = ops.cast(padding_mask(labels, pad_id), "float32")
+    return ops.sum(ops.cast(values, "float32") * real) / ops.maximum(ops.sum(real), 1.0)
+
+
+class TeacherForcing(keras.Model):
+    """Trains a Transformer: it reads the right ids so far and is asked for the next.
+
+    The loss is `label_smoothed_loss`, computed without a second look at the logits: they are linear
+    in the decoder's vectors h, so what smoothing adds, ε (z_label - mean z), is ε h · (w_label -
+    mean w), a product as wide as the model instead of one as wide as the vocabulary.
+
+    Args:
+        transformer: a `Transformer`.
+        smoothing: ε of the loss.
+
+    `fit` it on batches of `pair_batches`. Logs: "loss", the smoothed loss, and "nll", the plain
+    cross-entropy, a mean over all tokens, not over batches; exp of it is the perplexity.
+    """
+
+    def __init__(self, transformer, smoothing=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.transformer, self.smoothing = transformer, smoothing
+        self.nll = keras.metrics.Mean(name="nll")
+        self.built = True
+
+    def call(self, inputs):
+        """(source ids, target ids without the last) → vectors `(batch, length, d_model)`."""
+        source_ids, target_ids = inputs
+        model = self.transformer
+        source_mask = padding_mask(source_ids, model.pad_id)
+        return model.decode(target_ids, model.encode(source_ids), source_mask)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        model, vectors, labels = self.transformer, y_pred, y
+        if keras.backend.backend() == "tensorflow" and not self.jit_compile:
+            # Logits only where there is a label; a compiled graph cannot have such a shape.
+            (real,) = ops.nonzero(ops.reshape(padding_mask(labels, model.pad_id), (-1,)))
+            vectors = ops.take(ops.reshape(vectors, (-1, model.d_model)), real, axis=0)
+            labels = ops.take(ops.reshape(labels, (-1,)), real, axis=0)  # (real,)
+        logits = ops.cast(model.logits(vectors), "float32")
+        nll = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        loss = nll + self._smoothing_term(vectors, labels) if self.smoothing else nll
+        tokens = ops.sum(ops.cast(padding_mask(labels, model.pad_id), "float32"))
+        self.nll.update_state(mean_of_real(nll, labels, model.pad_id), sample_weight=tokens)
+        return mean_of_real(loss, labels, model.pad_id)
+
+    def _smoothing_term(self, vectors, labels):
+        """ε (z_label - mean z) for each token, from the weights of the output."""
+        table, bias = self.transformer.output_weights()  # (vocab_size, d_model), (vocab_size,)
+        pad_id, others = self.transformer.pad_id, table.shape[0] - 1
+        mean = (ops.sum(table, axis=0) - table[pad_id]) / others  # (d_model,)
+        apart = ops.take(table, labels, axis=0) - mean  # (..., d_model)
+        term = ops.sum(ops.cast(vectors, "float32") * apart, axis=-1)
+        if bias is not None:
+            mean = (ops.sum(bias) - bias[pad_id]) / others
+            term = term + ops.take(bias, labels, axis=0) - mean
+        return self.smoothing * term
