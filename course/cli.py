@@ -60,21 +60,27 @@ def check(
 
 @app.command()
 def grade(
-    submissions: Annotated[Path, typer.Argument(help="SUBMISSIONS/<student>/<notebook>.ipynb")],
+    submissions: Annotated[
+        Path, typer.Argument(help="SUBMISSIONS/<student>/<notebook>.ipynb, or a platform's zip.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for grades.csv, feedback/ and records/.")],
     seed: Annotated[int | None, typer.Option(help="Seed of the inputs; else a secret.")] = None,
     lesson: Annotated[str | None, typer.Option(help="Grade this lesson only.")] = None,
     assignment: Annotated[Path | None, typer.Option(help="assignment.toml of a release.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Submissions at a time; cores if none.")] = None,
+    weak_sandbox: Annotated[
+        bool, typer.Option("--weak-sandbox", help="Where nothing better is: trust submissions.")
+    ] = False,
 ):
     """Grades a folder of submissions. Killed and run again, it goes on where it was."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import MofNCompleteColumn, Progress
 
     from course import grading
 
     console = Console(stderr=True)
-    with Progress(console=console) as bar:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())  # with the time left
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task("grading", total=None)
 
         def progress(done, total, record):
@@ -89,6 +95,7 @@ def grade(
                 jobs=jobs,
                 progress=progress,
                 assignment=assignment,
+                weak_sandbox=weak_sandbox,
             )
         except grading.GradingError as error:
             bar.stop()

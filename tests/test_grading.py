@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,18 @@ import pytest
 from submissions import samples
 
 from course import exercises as bank
-from course.grading import GradingError, choosing, grader, jobs, matching, notebooks, sandbox
+from course.grading import (
+    GradingError,
+    archives,
+    choosing,
+    fingerprint,
+    grader,
+    handout,
+    jobs,
+    matching,
+    notebooks,
+    sandbox,
+)
 from course.grading import submissions as handed_in
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -507,9 +519,8 @@ def test_killed_and_started_again_it_goes_on_where_it_was(rogues, tmp_path):
 
 @pytest.mark.slow
 @linux
-def test_interrupted_it_ends_its_processes_before_it_ends(rogues, tmp_path):
-    folder, _, _ = rogues
-    shutil.copytree(folder / "keeps running", tmp_path / "class" / "keeps running")
+def test_interrupted_it_ends_its_processes_before_it_ends(tmp_path):
+    hand_in(tmp_path / "class", "sleeps", "!sleep 1000", RIGHT)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     asked = ["grade", tmp_path / "class", "--out", tmp_path / "out"]
@@ -720,6 +731,226 @@ def test_a_notebook_of_two_lessons_in_one_folder_is_graded_for_each(tmp_path):
     assert [w.lesson for w in planned(tmp_path, "start")["student"]] == ["start"]
 
 
+# --- what learning platforms hand out -----------------------------------------------------------
+
+
+def zipped(path, members):
+    """Writes a zip of {name: text}, or of [(ZipInfo, bytes)]."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items() if isinstance(members, dict) else members:
+            archive.writestr(name, data)
+    return path
+
+
+def of_cells(*cells):
+    """The text of a notebook."""
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    return nbformat.writes(made)
+
+
+def test_a_zip_of_canvas_is_sorted_by_student_and_its_newest_file_counts(tmp_path):
+    path = zipped(
+        tmp_path / "submissions.zip",
+        {
+            "liwei_1234_55501_00_start.ipynb": of_cells(WRONG),
+            "liwei_1234_55502_00_start-1.ipynb": of_cells(RIGHT),
+            "garciaana_LATE_77_55503_00_start.ipynb": of_cells(RIGHT),
+            "smithjo_5_55504_00_start.ipynb": of_cells(WRONG),
+            "smithjo_6_55505_00_start.ipynb": of_cells(RIGHT),
+        },
+    )
+    folder = tmp_path / "class"
+    numbers = archives.unpack(path, folder)
+    assert numbers == {"liwei": "1234", "garciaana": "77", "smithjo-5": "5", "smithjo-6": "6"}
+    found = planned(folder)
+    assert found.keys() == numbers.keys()
+    ((work,),) = [found["liwei"]]
+    assert [path.name for path in work.files] == ["00_start-1.ipynb", "00_start.ipynb"]
+
+
+def test_a_zip_of_gradescope_is_sorted_by_the_students_in_its_metadata(tmp_path):
+    metadata = (
+        "submission_301:\n  :submitters:\n  - :name: Ana María Ruiz\n    :sid: '12'\n"
+        "    :email: ana@example.org\n  :created_at: 2026-10-01 12:00:00.000 Z\n"
+        "submission_302:\n  :submitters:\n  - :name: ../../evil\n"
+    )
+    path = zipped(
+        tmp_path / "export.zip",
+        {
+            "assignment_9_export/submission_metadata.yml": metadata,
+            "assignment_9_export/submission_301/00_start.ipynb": of_cells(RIGHT),
+            "assignment_9_export/submission_302/lesson.ipynb": of_cells(RIGHT),
+        },
+    )
+    numbers = archives.unpack(path, tmp_path / "class")
+    assert sorted(numbers.values()) == ["301", "302"]
+    assert "Ana María Ruiz" in numbers
+    assert numbers.keys() == planned(tmp_path / "class").keys()
+    assert not (tmp_path / "evil").exists()
+
+
+def entry(name, mode=0o100644):
+    """A member of a zip with this name and these Unix rights."""
+    member = zipfile.ZipInfo(name)
+    member.external_attr = mode << 16
+    return member
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ([(entry("../a.ipynb"), b"x")], "points out of its folder"),
+        ([(entry("/etc/passwd"), b"x")], "points out of its folder"),
+        ([(entry("a/../../b"), b"x")], "points out of its folder"),
+        ([(entry("C:/a.ipynb"), b"x")], "points out of its folder"),
+        ([(entry("a\\..\\b"), b"x")], "points out of its folder"),
+        ([(entry("a", 0o120777), b"/etc/passwd")], "is a link or a device"),
+        ([(entry("a", 0o020666), b"")], "is a link or a device"),
+        ([(entry("a/b"), b"x"), (entry("A/B"), b"y")], "stands in it twice"),
+        ([("bomb.ipynb", bytes(50_000_000))], "a zip bomb"),
+    ],
+)
+def test_a_hostile_zip_is_refused_and_nothing_of_it_is_written(tmp_path, members, words):
+    path = zipped(tmp_path / "x.zip", [(entry("good/00_start.ipynb"), b"{}"), *members])
+    with pytest.raises(GradingError, match=re.escape(words)):
+        jobs.grade(path, tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["x.zip"]
+
+
+def test_a_damaged_zip_is_told(tmp_path):
+    path = zipped(tmp_path / "x.zip", {"a/00_start.ipynb": of_cells(RIGHT)})
+    data = bytearray(path.read_bytes())
+    data[60:80] = bytes(20)
+    path.write_bytes(data)
+    with pytest.raises(GradingError, match=r"x\.zip cannot be unpacked"):
+        jobs.grade(path, tmp_path / "out")
+
+
+def test_a_link_to_another_students_file_hands_in_nothing(tmp_path):
+    theirs = hand_in(tmp_path, "honest", RIGHT)
+    (tmp_path / "thief").mkdir()
+    (tmp_path / "thief" / "00_start.ipynb").symlink_to(theirs)
+    (tmp_path / "Eve.ipynb").symlink_to(theirs)
+    found = planned(tmp_path)
+    assert found.keys() == {"honest", "thief"}
+    assert found["thief"][0].reason == "no notebook was found"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A zip of Canvas, graded: its summary."""
+    folder = tmp_path_factory.mktemp("exported")
+    path = zipped(
+        folder / "submissions.zip",
+        {
+            "liwei_1234_55501_00_start.ipynb": of_cells(RIGHT),
+            "ruizana_77_55503_00_start.ipynb": of_cells(WRONG),
+            "smithjo_5_55504_00_start.ipynb": "{",
+        },
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_BACKEND", FAST)
+        yield jobs.grade(path, folder / "out", seed=SEED, limits=LIMITS)
+
+
+@pytest.mark.slow
+def test_canvas_reads_its_scores_back_and_finds_its_students_by_its_own_numbers(exported):
+    with open(exported.out / "canvas.csv", newline="", encoding="utf-8") as file:
+        possible, *rows = csv.DictReader(file)
+    title = bank.about("start").title
+    assert possible["Student"].strip() == "Points Possible" and float(possible[title]) == 1
+    scores = {row["ID"]: row[title] for row in rows}
+    assert scores == {"1234": "1", "77": f"{record_of(exported, 'ruizana')['points']:g}", "5": ""}
+
+
+@pytest.mark.slow
+def test_gradescope_reads_its_results_back(exported):
+    found = {p.stem: json.loads(p.read_text()) for p in (exported.out / "gradescope").iterdir()}
+    assert found.keys() == {"liwei", "ruizana", "smithjo"}
+    assert found["liwei"]["score"] == 1
+    (test,) = found["ruizana"]["tests"]
+    assert test["score"] < test["max_score"] and "squared" in test["output"]
+    assert "score" not in found["smithjo"] and found["smithjo"]["tests"] == []
+    assert "not valid JSON" in found["smithjo"]["output"]
+
+
+@pytest.mark.slow
+def test_the_plain_csv_reads_back_what_the_records_hold(exported):
+    rows = rows_of(exported.out)
+    for student, (record,) in exported.students:
+        points = rows[student]["total"]
+        assert (float(points) if points else None) == record["points"]
+        assert rows[student]["max"] == "1"
+    assert rows["smithjo"]["total"] == "" and "UNGRADED" in rows["smithjo"]["flags"]
+
+
+# --- which cells run ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lesson", bank.lessons())
+def test_of_the_handouts_own_cells_only_those_run_that_an_answer_reaches(lesson):
+    handed_out = handout.cells_of(lesson)
+    if not handed_out:
+        pytest.skip(f"lesson {lesson} is not built yet")
+    document = notebooks.read(ROOT / "lessons" / bank.about(lesson).file)
+    found = matching.match(document, bank.of_lesson(lesson))
+    left_out = handout.needless(document, found, handed_out)
+    assert 0 not in left_out
+    assert not left_out & {each.index for each in found.values()}
+    assert handout.needless(document, found, set()) == set()
+    # The student's own cell that uses a demonstration's name brings that demonstration back.
+    index = min(left_out) if left_out else None
+    names = handout._names(document.cells[index].source)[2] if left_out else set()
+    if names:
+        mine = notebooks.Cell(len(document.cells), f"print({min(names)})")
+        changed = replace(document, cells=(*document.cells, mine))
+        assert index not in handout.needless(changed, found, handed_out)
+
+
+def test_a_demonstration_that_an_answer_calls_is_run():
+    cells = ["setup()", "table = [1, 2]", "def helper(x):\n    return table[0] * x", "other = 3",
+             "table[0] = 2", KEY + "def double(x):\n    return helper(x)"]  # fmt: skip
+    document = notebooks.Document(tuple(notebooks.Cell(i, s) for i, s in enumerate(cells)))
+    found = matching.match(document, [bank.find("start.double")])
+    assert handout.needless(document, found, set(cells)) == {3}
+
+
+# --- what is graded again -----------------------------------------------------------------------
+
+
+def test_a_fingerprint_changes_with_what_its_exercise_does_and_with_nothing_else():
+    masks, cost = bank.find("attention.masks"), bank.find("attention.cost")
+    before = fingerprint.of_exercise(masks)
+    assert fingerprint.of_exercise(bank.find("attention.masks")) == before
+    assert fingerprint.of_exercise(cost) != before
+    changed = replace(masks.probes[0], points=masks.probes[0].points + 1)
+    assert fingerprint.of_exercise(replace(masks, probes=(changed, *masks.probes[1:]))) != before
+    sterner = replace(masks.probes[0], plan=lambda inputs: {"steps": []})
+    assert fingerprint.of_exercise(replace(masks, probes=(sterner, *masks.probes[1:]))) != before
+
+
+@pytest.mark.slow
+def test_a_changed_exercise_is_graded_again_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", FAST)
+    double = bank.find("start.double")
+    two = [double, replace(double, id="start.twice", defines="twice")]
+    monkeypatch.setattr(bank, "of_lesson", lambda lesson: two if lesson == "start" else [])
+    hand_in(tmp_path / "class", "a", RIGHT, "def twice(x):\n    return x * x")
+    first = record_of(jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED), "a")
+    assert [e["points"] > 0.9 for e in first["exercises"]] == [True, False]
+    worth_two = tuple(replace(p, points=2 * p.points) for p in double.probes)
+    two[1] = replace(two[1], probes=worth_two)
+    asked = []
+    real = grader.examine
+    monkeypatch.setattr(grader, "examine", lambda e, *a: asked.append(e.id) or real(e, *a))
+    again = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED)
+    assert (again.graded, again.kept) == (1, 0)
+    assert asked == ["start.twice"]
+    second = record_of(again, "a")
+    assert second["exercises"][0] == first["exercises"][0]
+    assert second["exercises"][1]["max_points"] == 2 * first["exercises"][1]["max_points"]
+
+
 # --- arguments, and what is kept ----------------------------------------------------------------
 
 
@@ -737,7 +968,7 @@ def ungradable(tmp_path):
     [
         ("nowhere", {}, "there is no folder"),
         ("empty", {}, "holds no submissions: expected one folder for each student"),
-        ("class", {"lesson": "alchemy"}, "no lesson 'alchemy'; there are start, attention"),
+        ("class", {"lesson": "alchemy"}, "no lesson 'alchemy'; there are start, "),
         ("class", {"seed": -1}, "the seed is -1, expected a whole number"),
         ("class", {"seed": True}, "the seed is True, expected a whole number"),
         ("class", {"assignment": "none.toml"}, "none.toml cannot be read"),
@@ -795,7 +1026,7 @@ def test_what_is_changed_or_damaged_is_graded_again_and_nothing_else(ungradable,
     again = jobs.grade(ungradable, out, seed=1)
     assert (again.graded, again.kept) == (1, 1)
     assert record_of(again, "a")["reason"] == "unreadable: the file is empty"
-    (out / "records" / "b.start.json").write_text('{"format": 1, "stu')
+    (out / "records" / "b.start.json").write_text('{"format": 2, "stu')
     (out / "records" / ".writing-half").write_text("{")
     again = jobs.grade(ungradable, out, seed=1)
     assert (again.graded, again.kept) == (1, 1)
@@ -872,4 +1103,4 @@ def test_check_of_a_folder_or_an_unknown_lesson_says_what_to_do(tmp_path):
     (tmp_path / "mine.py").write_text(RIGHT)
     done = course("check", tmp_path / "mine.py", "--lesson", "99")
     assert done.returncode == 2
-    assert "no lesson '99'; there are start, attention" in done.stderr
+    assert "no lesson '99'; there are start, " in done.stderr

@@ -4,18 +4,14 @@
 """
 
 import difflib
-import hashlib
 import importlib.util
-import inspect
 import tomllib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from course import exercises as bank
-from course import plain, runner, runtime
-from course.exercises import declaration, examining, judging
-from course.grading import GradingError
+from course.grading import GradingError, fingerprint
 
 FILE = "assignment.toml"
 
@@ -30,8 +26,8 @@ class Assignment:
         leave_out: ids of exercises that are not graded.
         points: {exercise id: what it is worth here}.
         extra: exercises from the instructor's own folder.
-        extra_sources: the text of the modules that declare them.
         extra_folder: the name of that folder, or None.
+        folder: the folder that the assignment stands in, with the handout's notebook, or None.
     """
 
     lesson: str | None = None
@@ -39,8 +35,8 @@ class Assignment:
     leave_out: tuple = ()
     points: tuple = ()
     extra: tuple = ()
-    extra_sources: str = ""
     extra_folder: str | None = None
+    folder: Path | None = None
 
     def exercises(self, lesson):
         """The exercises of a lesson as this assignment has them."""
@@ -55,17 +51,9 @@ class Assignment:
     def _asks(self, exercise, lesson):
         return exercise.lesson == lesson or self.lesson == lesson
 
-    def fingerprint(self, lesson):
-        """A hash that changes when what a grade of this lesson depends on changes."""
-        sources = [self.extra_sources]
-        module = importlib.import_module(f"course.exercises.{lesson}")
-        for part in (module, declaration, examining, judging, runner, plain, runtime):
-            sources.append(inspect.getsource(part))
-        words = Path(module.__file__).with_suffix(".toml")
-        if words.exists():
-            sources.append(words.read_text(encoding="utf-8"))
-        worth = [(e.id, [float(p.points) for p in e.probes]) for e in self.exercises(lesson)]
-        return hashlib.sha256("\0".join([*sources, repr(worth)]).encode()).hexdigest()[:24]
+    def fingerprints(self, lesson):
+        """{exercise id: a hash that changes when what its grade depends on changes}."""
+        return {e.id: fingerprint.of_exercise(e) for e in self.exercises(lesson)}
 
 
 def _worth(exercise, points):
@@ -103,7 +91,7 @@ def load(path):
     if lesson is not None and lesson not in bank.lessons():
         names = ", ".join(bank.lessons())
         raise GradingError(f"{path}: no lesson {lesson!r}; there are {names}")
-    extra, sources = _extra(path, table.get("extra"))
+    extra = _extra(path, table.get("extra"))
     ids = [e.id for name in ([lesson] if lesson else bank.lessons()) for e in bank.of_lesson(name)]
     ids += [e.id for e in extra]
     leave_out, points = table.get("leave_out", []), table.get("points", {})
@@ -124,8 +112,8 @@ def load(path):
         tuple(leave_out),
         tuple(points.items()),
         tuple(extra),
-        sources,
         Path(str(table["extra"])).name if "extra" in table else None,
+        path.parent,
     )
 
 
@@ -141,13 +129,13 @@ def _deadline(path, given):
 
 
 def _extra(path, given):
-    """The exercises that the modules of the instructor's folder declare, and their text."""
+    """The exercises that the modules of the instructor's folder declare."""
     if given is None:
-        return [], ""
+        return []
     folder = path.parent / str(given)
     if not folder.is_dir():
         raise GradingError(f"{path}: extra is {given!r}, and there is no folder {folder}")
-    found, sources = [], []
+    found = []
     for file in sorted(folder.glob("*.py")):
         spec = importlib.util.spec_from_file_location(f"course_extra_{file.stem}", file)
         module = importlib.util.module_from_spec(spec)
@@ -156,10 +144,9 @@ def _extra(path, given):
         except Exception as error:
             raise GradingError(f"{file} cannot be imported: {error}") from error
         found += list(getattr(module, "EXERCISES", ()))
-        sources.append(file.read_text(encoding="utf-8"))
     if not found:
         raise GradingError(f"{path}: no module in {folder} declares EXERCISES")
-    return found, "\0".join(sources)
+    return found
 
 
 def refused(lesson):

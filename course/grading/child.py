@@ -125,13 +125,19 @@ class Student:
     def __init__(self, config):
         sys.meta_path.insert(0, Gate(config["refused"], config["allowed"]))
         runtime.start()
-        self.shell = _shell()
+        self.shell, self.pid = _shell(), os.getpid()
         self.kept, self.in_cell = {}, False
+        self.streams = sys.stdout, sys.stderr
         signal.signal(signal.SIGINT, self.interrupt)
 
     def hello(self, request):
         """Says that the shell is there."""
         return {}
+
+    def restore_streams(self):
+        """A cell that closed or lost the standard streams costs those after it nothing."""
+        streams = [os.fdopen(os.dup(1), "w") if s.closed else s for s in self.streams]
+        sys.stdout, sys.stderr = self.streams = tuple(streams)
 
     def interrupt(self, *_):
         # Between cells there is nothing of the student's to stop.
@@ -140,6 +146,7 @@ class Student:
 
     def cell(self, request):
         """Runs one cell as a notebook would; its error is noted and nothing else."""
+        self.restore_streams()
         try:
             self.in_cell = True
             result = self.shell.run_cell(request["source"], store_history=True)
@@ -148,6 +155,8 @@ class Student:
         except BaseException as raised:  # an interrupt between the cell's end and this line
             self.in_cell = False
             error = raised
+        if os.getpid() != self.pid:  # a fork made in the cell: only the original answers
+            os._exit(0)
         for name in request["names"]:
             if name in self.shell.user_ns:
                 self.kept[request["index"], name] = self.shell.user_ns[name]
@@ -156,6 +165,7 @@ class Student:
 
     def plan(self, request):
         """Carries a plan out on the object that the given cell defined, or the last of its name."""
+        self.restore_streams()
         name = request["name"]
         answer = self.kept.get((request["index"], name), self.shell.user_ns.get(name))
         try:

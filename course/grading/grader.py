@@ -7,7 +7,7 @@ code. What crosses the pipe are cells, plans and plain results.
 from dataclasses import dataclass, field
 
 from course.exercises.examining import Report, examine
-from course.grading import matching, sandbox
+from course.grading import handout, matching, sandbox
 from course.grading.outcomes import UNREADABLE, cell_error, guarded, received
 from course.grading.sandbox import Lost, Output
 from course.runner import SECONDS, Failure, Outcome
@@ -62,6 +62,7 @@ class Session:
         refused: modules that the submission may not import.
         limits: its `sandbox.Limits`.
         nursery: the `sandbox.Nursery` that its processes come from.
+        needless: indices of cells that are not run, see `handout`.
         drawn: whether its process has seen hidden inputs: a later one may have learnt of them.
     """
 
@@ -72,10 +73,12 @@ class Session:
     refused: list
     limits: sandbox.Limits
     nursery: sandbox.Nursery
+    needless: set = field(default_factory=set)
     drawn: bool = False
     child: object = None
     starts: int = 0
     used: float = 0.0
+    took: dict = field(default_factory=dict)  # {index: seconds of a cell}
     spent: dict = field(default_factory=dict)  # {exercise id: seconds of its probes}
     flags: list = field(default_factory=list)
     notes: list = field(default_factory=list)  # for the instructor only
@@ -130,7 +133,7 @@ class Session:
             self.starts += 1
             self.child = self.nursery.fork(self.limits, self.lesson, self.refused)
             for cell in self.document.cells:
-                if not self._run(cell):
+                if cell.index not in self.needless and not self._run(cell):
                     break
 
     def _run(self, cell):
@@ -139,12 +142,15 @@ class Session:
         source = self.instead.get(index, cell.source)
         names = [n for e, n in self.names.items() if self.found[e].index == index]
         seconds = min(self.limits.cell, self.left - (0 if names else self.limits.reserve))
+        if index in self.took:  # in a process that was lost: it gets what it needed then
+            seconds = max(seconds, min(self.left, 1 + 2 * self.took[index]))
         if source is None or seconds < 0.5:
             if source is not None:
                 self.flag(f"{cell.label} was not run, its time was used up by others")
             return True
         request = {"do": "cell", "index": index, "source": source, "names": names}
         self.child.output = output = Output(self.limits.output)
+        before = self.seconds
         try:
             answer = self.child.ask(request, seconds, interrupt=True)
         except Lost as lost:
@@ -156,6 +162,7 @@ class Session:
             if output.total > output.limit:
                 size, kept = output.total / 1e6, output.limit / 1e6
                 self.flag(f"{cell.label} printed {size:.0f} MB, {kept:.0f} MB kept")
+        self.took[index] = self.seconds - before
         if index in self.instead:
             return True
         error = answer.get("error")
@@ -164,7 +171,19 @@ class Session:
             error = _too_slow(seconds, error)
         if error is not None and not self.drawn:
             self.errors[index] = cell_error(error)
+        if answer["interrupted"] or cell_error(error)["type"] == "MemoryError":
+            # What it leaves behind depends on the moment, and may fill the memory: begin afresh
+            # without its calls.
+            self._let_go()
+            self._replace(cell, names)
+            return False
         return True
+
+    def _replace(self, cell, names):
+        """Has a cell's definitions run in its place; nothing if they too were fatal."""
+        again = cell.index in self.instead
+        only = matching.definitions_only(cell.source) if names and not again else None
+        self.instead[cell.index] = only
 
     def _lost_in(self, cell, lost, names, seconds):
         """Notes a cell that took the process with it, and what to run in its place."""
@@ -178,9 +197,7 @@ class Session:
             error = {"message": "This cell ended the whole process."}
         if not self.drawn:
             self.errors[cell.index] = cell_error(error)
-        fatal_again = cell.index in self.instead
-        only = matching.definitions_only(cell.source) if names and not fatal_again else None
-        self.instead[cell.index] = only
+        self._replace(cell, names)
 
     def executor(self, exercise):
         """The `execute` that the examiner calls for this exercise."""
@@ -263,16 +280,27 @@ class Session:
 
 
 def grade_document(
-    document, exercises, seed, *, lesson=None, refused=(), limits=None, nursery=None
+    document,
+    exercises,
+    seed,
+    *,
+    only=None,
+    lesson=None,
+    refused=(),
+    handed_out=(),
+    limits=None,
+    nursery=None,
 ):
     """Grades the cells of one submission.
 
     Args:
         document: a `notebooks.Document`.
-        exercises: the exercises to grade, in order.
+        exercises: the lesson's exercises, in order.
         seed: the seed of their inputs.
+        only: ids of those to grade; all if None.
         lesson: the lesson's name; it decides which modules of the course are visible.
         refused: modules that the submission may not import.
+        handed_out: texts of the lesson's cells, those that nothing graded uses are not run.
         limits: `sandbox.Limits`; the defaults if None.
         nursery: the `sandbox.Nursery` to fork from; one of its own if None.
 
@@ -288,21 +316,26 @@ def grade_document(
                 document,
                 exercises,
                 seed,
+                only=only,
                 lesson=lesson,
                 refused=refused,
+                handed_out=handed_out,
                 limits=limits,
                 nursery=nursery,
             )
     found = matching.match(document, exercises)
     names = {exercise.id: exercise.defines for exercise in exercises}
     limits = limits or sandbox.Limits()
-    with Session(document, found, names, lesson, list(refused), limits, nursery) as session:
+    needless = handout.needless(document, found, handed_out) if handed_out else set()
+    session = Session(document, found, names, lesson, list(refused), limits, nursery, needless)
+    with session:
         if any(each.status != "missing" for each in found.values()):
             try:
                 session.prepare()  # so that the cells' time is not the first exercise's
             except Lost as lost:
                 session.flag(str(lost))
-        graded = [session.grade(exercise, seed) for exercise in exercises]
+        wanted = [e for e in exercises if only is None or e.id in only]
+        graded = [session.grade(exercise, seed) for exercise in wanted]
         return graded, session.flags, session.notes, round(session.seconds, 3)
 
 

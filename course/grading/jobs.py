@@ -4,7 +4,11 @@ A submission is a unit of its own: read, graded, written as one record. A killed
 was not written; run again, it grades what is missing or has changed, and nothing twice.
 """
 
+import contextlib
+import os
+import tempfile
 import threading
+import zipfile
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +16,16 @@ from pathlib import Path
 
 from course import __version__, runtime
 from course import exercises as bank
-from course.grading import GradingError, checking, feedback, records, sandbox
+from course.grading import (
+    GradingError,
+    archives,
+    checking,
+    exports,
+    feedback,
+    handout,
+    records,
+    sandbox,
+)
 from course.grading import assignment as assignments
 from course.grading.choosing import plan_work
 from course.grading.grader import grade_document
@@ -45,6 +58,7 @@ class Summary:
             *(f"ungraded: {student}: {reason}" for student, reason in self.ungraded),
             f"grades    {self.grades}",
             f"feedback  {self.out / 'feedback'}",
+            f"exports   {self.out / 'canvas.csv'} and {self.out / 'gradescope'}",
             f"records   {self.out / 'records'} (they hold the seed: keep them to yourself)",
         ]
         return "\n".join(lines)
@@ -65,7 +79,8 @@ def grade(
     """Grades every submission in a folder.
 
     Args:
-        submissions: a folder of students' folders, a folder of notebooks, or one notebook.
+        submissions: a folder of students' folders, a folder of notebooks, one notebook, or the zip
+            that Canvas or Gradescope gives out.
         out: the folder of results; it is made.
         lesson: grade this lesson only; found from each notebook if None.
         seed: the seed of the checks' inputs; by default a secret one, kept in OUT/seed.txt.
@@ -82,18 +97,19 @@ def grade(
         GradingError: if there is nothing to grade or an argument cannot be followed.
     """
     out = Path(out)
-    asked = _asked(submissions, assignment)
-    lesson = checking.lesson_for(Path(), None, lesson) if lesson else asked.lesson
-    work = plan_work(submissions, lesson, skip={asked.extra_folder})
     _check(Path(submissions), out, jobs)
-    seed = records.seed_for(out, seed)
-    out.mkdir(parents=True, exist_ok=True)
-    for part in (out, out / "records", out / "feedback"):
-        records.clear_halves(part)
-    sandbox.sweep()
-    secret = (Path(submissions), out)
-    run = _Run(asked, out, seed, limits, jobs or runtime.cores(), weak_sandbox, secret)
-    finished = run.all(work, progress)
+    with _unpacked(Path(submissions)) as (folder, numbers):
+        asked = _asked(folder, assignment)
+        lesson = checking.lesson_for(Path(), None, lesson) if lesson else asked.lesson
+        work = plan_work(folder, lesson, skip={asked.extra_folder})
+        seed = records.seed_for(out, seed)
+        out.mkdir(parents=True, exist_ok=True)
+        for part in (out, out / "records", out / "feedback"):
+            records.clear_halves(part)
+        sandbox.sweep()
+        secret = (Path(submissions), folder, out)
+        run = _Run(asked, out, seed, limits, jobs or runtime.cores(), weak_sandbox, secret, numbers)
+        finished = run.all(work, progress)
     students = {}
     for each, record in finished:
         students.setdefault(each.student, []).append(record)
@@ -106,6 +122,9 @@ def grade(
     lessons = {record["lesson"] for _, each in results for record in each if record["lesson"]}
     columns = [e.id for name in bank.lessons() if name in lessons for e in asked.exercises(name)]
     everything = [record for _, each in results for record in each]
+    titles = [bank.about(name).title for name in bank.lessons() if name in lessons]
+    exports.canvas(out, results, ", ".join(titles) or "Keras Transformer Course")
+    exports.gradescope(out, results)
     return Summary(
         out,
         records.write_grades(out, results, columns),
@@ -114,6 +133,17 @@ def grade(
         kept=sum(record["kept"] for record in everything),
         ungraded=[(r["student"], r["reason"]) for r in everything if r["state"] != "graded"],
     )
+
+
+@contextlib.contextmanager
+def _unpacked(submissions):
+    """(folder, {student: the platform's number}); a zip is unpacked while it is needed."""
+    if submissions.is_file() and zipfile.is_zipfile(submissions):
+        prefix = f"{sandbox.PREFIX}{os.getpid()}-"  # what a killed run leaves, `sweep` removes
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+            yield Path(folder), archives.unpack(submissions, folder)
+    else:
+        yield submissions, {}
 
 
 def _check(submissions, out, jobs):
@@ -138,10 +168,11 @@ def _asked(submissions, given):
 class _Run:
     """What the submissions of a run have in common; its nursery is started when one needs it."""
 
-    def __init__(self, asked, out, seed, limits, jobs, weak, secret):
+    def __init__(self, asked, out, seed, limits, jobs, weak, secret, numbers):
         self.asked, self.out, self.seed, self.limits = asked, out, seed, limits
         self.jobs, self.weak, self.secret = jobs, weak, secret
-        self.cancel, self.lock, self.started = threading.Event(), threading.Lock(), None
+        self.cancel, self.lock = threading.Event(), threading.Lock()
+        self.started, self.known, self.texts, self.numbers = None, {}, {}, numbers
 
     def nursery(self):
         """The nursery of this run.
@@ -188,30 +219,55 @@ class _Run:
     def one(self, work):
         """Grades one submission, or takes the record of an earlier run that still holds."""
         path = self.out / "records" / work.record_name
-        identity = {
-            "content": work.content,
-            "fingerprint": self.asked.fingerprint(work.lesson) if work.lesson else "",
-            "seed": self.seed,
-            "reason": work.reason,
-        }
+        prints = self.prints(work.lesson) if work.lesson and not work.reason else {}
+        identity = {"content": work.content, "seed": self.seed, "reason": work.reason}
         before = records.load(path)
+        changed = None  # every exercise
         # A record that says "our fault" is tried again.
         if before and before["identity"] == identity and not before["again"]:
+            known = before["exercise_identities"]
+            changed = {name for name in prints if known.get(name) != prints[name]}
+        if changed is not None and not changed and list(prints) == list(known):
             record = before | _circumstances(work, self.asked) | {"kept": True}
         else:
-            record = self.graded(work) | {"identity": identity, "kept": False}
+            record = self.graded(work, before, changed) | {"identity": identity, "kept": False}
+            record["exercise_identities"] = prints
+        record["platform_number"] = self.numbers.get(work.student)
         if record | {"kept": False} != before:
             records.save(path, record | {"kept": False})
         return record
 
-    def graded(self, work):
-        """A record of one submission, graded now."""
+    def prints(self, lesson):
+        """The fingerprints of a lesson's exercises, made once."""
+        with self.lock:
+            if lesson not in self.known:
+                self.known[lesson] = self.asked.fingerprints(lesson)
+            return self.known[lesson]
+
+    def handed_out(self, lesson):
+        """The texts of a lesson's cells, read once."""
+        with self.lock:
+            if lesson not in self.texts:
+                self.texts[lesson] = handout.cells_of(lesson, self.asked.folder)
+            return self.texts[lesson]
+
+    def graded(self, work, before, changed):
+        """A record of one submission, graded now.
+
+        Args:
+            work: the `Work`.
+            before: its record of an earlier run, or None.
+            changed: ids of the exercises whose parts of that record no longer hold; None for all.
+        """
         record = _blank(work, self.asked, self.seed)
         if work.reason:
             return record
         limits = self.limits or limits_for(work.lesson)
         record["limits"] = asdict(limits)
         exercises = self.asked.exercises(work.lesson)
+        kept = {}
+        if changed is not None and before["state"] == "graded":
+            kept = {e["exercise"]: e for e in before["exercises"] if e["exercise"] not in changed}
         try:
             nursery = self.nursery()
             record["sandbox"] = str(nursery)
@@ -219,16 +275,19 @@ class _Run:
                 work.document,
                 exercises,
                 self.seed,
+                only={e.id for e in exercises} - kept.keys(),
                 lesson=work.lesson,
                 refused=assignments.refused(work.lesson),
+                handed_out=self.handed_out(work.lesson),
                 limits=limits,
                 nursery=nursery,
             )
         except sandbox.NotStarted as error:
             return record | {"again": True, "reason": f"our fault: {error}"[:600]}
-        if all(each.found.status == "missing" for each in graded):
+        new = {each.exercise.id: records.of_exercise(each, work.document) for each in graded}
+        parts = [kept.get(e.id) or new[e.id] for e in exercises]
+        if all(part["status"] == "missing" for part in parts):
             return record | {"reason": f"no exercise of lesson {work.lesson} was found in it"}
-        parts = [records.of_exercise(each, work.document) for each in graded]
         whole = all(part["points"] is not None for part in parts)
         return record | {
             "state": "graded",

@@ -10,7 +10,6 @@ socket, which is also what happens when the supervisor is killed (end everything
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -153,6 +152,8 @@ def _parents():
 
 def _student(config, keeper, descriptors, alone):
     """In the forked process: shuts it in, then lives as the student's process; never returns."""
+    import fcntl  # not on Windows, where this module can be imported all the same
+
     try:
         request, answer, printed = (fcntl.fcntl(each, fcntl.F_DUPFD, 100) for each in descriptors)
         if alone:

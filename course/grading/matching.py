@@ -151,6 +151,15 @@ def _tree(source):
             return ast.Module([], []), source, SyntaxError(str(error))
 
 
+def python_of(source):
+    """A cell as Python text, magics and shell lines understood; None where it is none."""
+    source = _PYTHON_MAGICS.sub("\n", source)
+    if source.lstrip().startswith("%%"):
+        return None
+    _, text, error = _tree(source)
+    return None if error else text
+
+
 def _statements(tree):
     """The statements that run when a cell runs, those inside if, try, with and for included."""
     for node in tree.body:

@@ -12,7 +12,7 @@ import tempfile
 from course.grading import GradingError
 from course.grading.grader import CellFailure
 
-FORMAT = 1
+FORMAT = 2
 
 
 def write_atomically(path, text, mode=0o600):
@@ -192,8 +192,8 @@ def write_grades(out, results, columns):
         flags = [flag for r in records for flag in all_flags(r)]
         total, possible = totals(records)
         fields = [points.get(column) for column in columns]
-        row = [_text(student), *map(_number, fields), _number(total), _number(possible)]
-        writer.writerow([*row, _text("; ".join(dict.fromkeys(flags)))])
+        row = [text_of(student), *map(_number, fields), _number(total), _number(possible)]
+        writer.writerow([*row, text_of("; ".join(dict.fromkeys(flags)))])
     path = out / "grades.csv"
     write_atomically(path, file.getvalue())
     return path
@@ -225,7 +225,7 @@ def _number(value):
     return "" if value is None else f"{round(value, 4):g}"
 
 
-def _text(value):
+def text_of(value):
     """Text that a spreadsheet takes for text, not for a formula."""
     value = " ".join(str(value).split())
     return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value

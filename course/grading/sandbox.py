@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course import runtime
-from course.grading import GradingError, confine, pipe, visible
+from course.grading import GradingError, confine, keeper, pipe, visible
 from course.runner import PATIENCE
 
 PREFIX = "course-grading-"
@@ -59,9 +59,9 @@ class Limits:
     memory: int = 4_000_000_000
     file_size: int = 200_000_000
     scratch: int = 256_000_000
-    processes: int = 256
+    processes: int = 100
     output: int = 1_000_000
-    restarts: int = 3
+    restarts: int = 5
 
 
 class Lost(Exception):
@@ -175,12 +175,13 @@ class Child:
         self.number += 1
         clock = _Clock(self.pid)
         try:
-            return self._talk(request, seconds, interrupt, clock)
-        except (Lost, Cancelled):
+            answer = self._talk(request, seconds, interrupt, clock)
+        except BaseException:
+            self.used += clock.seconds()  # what it takes to end it is not its own
             self.close()
             raise
-        finally:
-            self.used += clock.seconds()
+        self.used += clock.seconds()
+        return answer
 
     def _talk(self, request, seconds, interrupt, clock):
         pending = memoryview(pipe.encode({"number": self.number, **request}))
@@ -250,7 +251,7 @@ class Child:
         self.keeper.settimeout(self.limits.grace)
         with contextlib.suppress(OSError, ValueError, KeyError):
             code = json.loads(self.said.readline())["code"]
-            if code == 253:
+            if code == keeper.TOO_MUCH_MEMORY:
                 return "it held too much memory"
             with contextlib.suppress(ValueError):
                 return signal.Signals(-code).name
@@ -392,7 +393,7 @@ class Nursery:
         )
 
     def send(self, descriptors):
-        """Has the zygote fork a keeper with these descriptors; a zygote that has ended is replaced."""
+        """Has the zygote fork a keeper; a zygote that has ended is replaced."""
         with self.lock:
             for last in (False, True):
                 try:
@@ -450,7 +451,7 @@ class Nursery:
         return {
             "level": self.level,
             "uid": uid,
-            "view": visible.view(lesson, self.secret, child.folder and home, limits.scratch),
+            "view": visible.view(lesson, self.secret, child.folder and home, limits.scratch, uid),
             "memory": limits.memory,
             "file_size": limits.file_size,
             # A framework starts threads by the number of cores.

@@ -1,4 +1,7 @@
-"""Finds what students handed in, as folders: SUBMISSIONS/STUDENT/…/NOTEBOOK.ipynb."""
+"""Finds what students handed in, as folders: SUBMISSIONS/STUDENT/…/NOTEBOOK.ipynb.
+
+Links that lead out of a student's folder are not followed: they would hand in another's file.
+"""
 
 import hashlib
 import re
@@ -6,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from course.grading import GradingError
+from course.grading import GradingError, archives
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def find(folder, lesson_files=(), skip=()):
             continue
         if entry.is_dir():
             found.setdefault(entry.name, []).extend(_files(entry))
-        elif entry.suffix == ".ipynb":
+        elif entry.suffix == ".ipynb" and not entry.is_symlink():
             name = folder.resolve().name if entry.name in lesson_files else entry.stem
             found.setdefault(name, []).append(entry)
     if not found:
@@ -70,15 +73,22 @@ def _files(folder):
         files = [
             path
             for path in folder.rglob(f"*{suffix}")
-            if path.is_file() and not any(map(_hidden, path.relative_to(folder).parts))
+            if path.is_file()
+            and not _leads_out(path, folder)
+            and not any(map(_hidden, path.relative_to(folder).parts))
         ]
         if files:
             return files
     return []
 
 
+def _leads_out(path, folder):
+    """Whether a link in a student's folder leads to what is not the student's."""
+    return not path.resolve().is_relative_to(folder.resolve())
+
+
 def _newest(path):
-    return -path.stat().st_mtime_ns, str(path)
+    return -path.stat().st_mtime_ns, archives.order(path), str(path)
 
 
 def _hidden(name):

@@ -76,7 +76,7 @@ def _imports(path):
         yield from (name.split(".")[1] for name in names if name.startswith("course."))
 
 
-def view(lesson, secret=(), folder=None, scratch=256_000_000):
+def view(lesson, secret=(), folder=None, scratch=256_000_000, uid=None):
     """The list of what is visible, in the form that `confine.new_root` takes.
 
     Args:
@@ -84,6 +84,7 @@ def view(lesson, secret=(), folder=None, scratch=256_000_000):
         secret: folders that must not be visible, wherever they lie.
         folder: the submission's own folder on this machine; None where it gets one in memory.
         scratch: bytes that it may write where its folders are in memory.
+        uid: the user that it will be; this process's own if None.
     """
     reads = [path for path in _machine() if os.path.exists(path)]
     own = {PACKAGE / "__init__.py", sources.embedded_root()}
@@ -106,7 +107,8 @@ def view(lesson, secret=(), folder=None, scratch=256_000_000):
     hidden = {str(path) for path in hidden}
     inside = {path for path in hidden if any(_below(path, read) for _, read, _ in items)}
     items += [("hide", path, "") for path in inside | {str(PACKAGE)}]
-    user = f":x:{os.getuid()}:{os.getgid()}:student:{HOME}:/bin/sh"
+    uid = os.getuid() if uid is None else uid
+    user = f":x:{uid}:{uid}:student:{HOME}:/bin/sh"
     items += [
         ("text", "/etc/passwd", f"student{user}\n"),
         ("text", "/etc/hosts", "127.0.0.1 localhost\n"),
