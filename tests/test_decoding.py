@@ -430,7 +430,7 @@ def test_it_stops_when_all_are_done_and_not_before(decoding):
     never = len(model.steps)
     model = chain(39)
     decoding.beam_search(model, starts, num_beams=2, length_penalty=0.0, **settings)
-    assert 7 <= len(model.steps) <= 9 < never == 40
+    assert 7 <= len(model.steps) <= 9 < never < 40
     assert model.steps[0] == 2 and set(model.steps[1:]) == {4}  # the first step has no beams yet
 
 
