@@ -12,7 +12,6 @@ lesson 05 shows.
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from dataclasses import replace
@@ -109,11 +108,14 @@ def main():
     from rich.console import Console
     from rich.table import Table
 
-    from course import runtime, training
+    from course import runtime
+
+    backend = runtime.start().backend.backend()
+
+    from course import training
     from course.tokens import Tokenizer
     from course.translation import bleu, pair_batches, translate
 
-    runtime.start()
     recipe = recipe_of(arguments.steps, arguments.seed)
     pairs, held_out = level_1("train"), level_1("validation")[:300]
     tokenizer = Tokenizer.learn(
@@ -173,8 +175,7 @@ def main():
         result = {
             "command": "python benchmarks/translation_parts.py --record "
             f"--steps {arguments.steps} --seed {arguments.seed}",
-            "hardware": f"{runtime.cores()} CPU cores; {os.environ['KERAS_BACKEND']} backend; "
-            f"{versions}",
+            "hardware": f"{runtime.cores()} CPU cores; {backend} backend; {versions}",
             "seed": arguments.seed,
             "pairs": len(pairs),
             "vocabulary": tokenizer.vocab_size,
