@@ -239,6 +239,14 @@ def _only_wrong(epsilon, vocab_size):
     return epsilon / (vocab_size - 2)
 
 
+def _renormalised(i):
+    """Shared by all ids, then the share of padding taken away and the rest scaled up."""
+    q = softened(i, shares=lambda e, v: e / v)
+    q = q / q.sum(-1, keepdims=True)
+    losses = -(q * log_softmax(i["logits"])).sum(-1)
+    return mean(losses, i["labels"] != i["pad_id"])
+
+
 def _predictions_softened(i):
     vocab_size, epsilon = i["logits"].shape[-1], i["smoothing"]
     p = np.exp(log_softmax(i["logits"]))
@@ -279,6 +287,7 @@ judge_smoothed = Match(
         "nothing-real": only_if(_nothing_real, smoothed_of("nothing real")),
         "over-all-ids": only_if(_softens, smoothed_of(shares=lambda e, v: e / v, kept="padding")),
         "share-lost": only_if(_softens, smoothed_of(shares=lambda e, v: e / v)),
+        "scaled-up": only_if(_softens, _renormalised),
         "on-padding": only_if(
             _softens,
             smoothed_of(
@@ -604,6 +613,8 @@ def matches(hypothesis, reference, n, clip="reference"):
         return sum(count for gram, count in ours.items() if gram in theirs)
     if clip == "once":
         return len(ours.keys() & theirs.keys())
+    if clip == "words" and n > 1:
+        return sum(count for gram, count in ours.items() if gram in theirs)
     return (ours & theirs).total()
 
 
@@ -661,6 +672,28 @@ def _mean_of_precisions(i):
     return 100 * brevity(ours, theirs) * geometric(precisions)
 
 
+def _pooled(i):
+    """N-grams of all sentences in one bag: a word may match in another sentence's reference."""
+    precisions = []
+    for n in range(1, i["max_order"] + 1):
+        ours, theirs = (
+            sum((n_grams(tokens, n) for tokens in i[side]), Counter())
+            for side in ("hypotheses", "references")
+        )
+        precisions.append((ours & theirs).total() / ours.total() if ours else 0.0)
+    lengths = (sum(map(len, i[side])) for side in ("hypotheses", "references"))
+    return 100 * brevity(*lengths) * geometric(precisions)
+
+
+def _joined(i):
+    """All sentences as one: n-grams reach over their ends."""
+    sides = {
+        side: [[word for tokens in i[side] for word in tokens]]
+        for side in ("hypotheses", "references")
+    }
+    return bleu(i | sides)
+
+
 def _both_ways(ours, theirs):
     return float(np.exp(1 - max(ours, theirs) / min(ours, theirs))) if min(ours, theirs) else 0.0
 
@@ -674,6 +707,7 @@ judge_bleu = Match(
     {
         "not-clipped": bleu_of(clip="not"),
         "counted-once": bleu_of(clip="once"),
+        "only-words-clipped": bleu_of(clip="words"),
         "no-brevity-penalty": bleu_of(penalty=lambda ours, theirs: 1.0),
         "ratio-as-penalty": bleu_of(
             penalty=lambda ours, theirs: min(1.0, ours / theirs) if theirs else 0.0
@@ -686,6 +720,8 @@ judge_bleu = Match(
         "recall": bleu_of(of="reference"),
         "mean-of-sentences": _mean_of_sentences,
         "mean-of-precisions": _mean_of_precisions,
+        "one-bag": only_if(lambda i: len(i["references"]) > 1, _pooled),
+        "one-text": only_if(lambda i: len(i["references"]) > 1, _joined),
         "arithmetic-mean": bleu_of(combine=lambda p: float(np.mean(p))),
         "product-without-root": bleu_of(combine=lambda p: float(np.prod(p))),
         "zeros-left-out": bleu_of(combine=lambda p: geometric([x for x in p if x > 0])),
@@ -747,14 +783,14 @@ BLEU = exercise(
         ),
         bleu_probe("words, too short a translation", 1, ("abd", "abcd"), max_order=1),
         bleu_probe("words, a longer translation", 0.5, ("abcded", "abcd"), max_order=1),
-        bleu_probe("pairs of words", 0.5, ("ababcd", "abcabd"), max_order=2),
+        bleu_probe("pairs of words", 0.5, ("ababab", "abcabd"), max_order=2),
         bleu_probe("up to four words", 1, ("bbcde", "abcdef")),
         bleu_probe(
             "several sentences",
             1,
             ("abcdeaf", "abcdaf"),
             ("bcdea", "abcdeg"),
-            ("ga", "gab"),
+            ("gb", "fab"),
         ),
         bleu_probe("no four words in a row: 0", 0.5, ("abcaeb", "abcdab")),
         bleu_probe("an empty translation: 0", 0.5, ("", "abc")),

@@ -270,6 +270,13 @@ def exponentials_by_hand(labels, logits, pad_id=0):
     return ops.sum(ops.where(real, -ops.log(p), 0.0)) / count, ops.sum(hits) / count
 
 
+@wrong("padding-in-both")
+def logits_masked(labels, logits, pad_id=0):
+    real = real_places(labels, pad_id)
+    logits = logits * real[..., None]
+    return ops.mean(cross_entropy(labels, logits)), ops.mean(argmax_hits(labels, logits))
+
+
 @wrong("wrong-type")
 def the_loss_alone(labels, logits, pad_id=0):
     return with_keras_losses_and_mask(labels, logits, labels != pad_id)[0]
@@ -475,6 +482,15 @@ def nothing_by_nothing(labels, logits, smoothing=0.1, pad_id=0):
     return ops.sum(-ops.sum(q * ops.log_softmax(logits), -1) * real) / ops.sum(real)
 
 
+@wrong("scaled-up")
+def padding_removed_and_scaled(labels, logits, smoothing=0.1, pad_id=0):
+    v = logits.shape[-1]
+    q = (1 - smoothing) * ops.one_hot(labels, v) + smoothing / v
+    q = q * (1 - ops.one_hot(pad_id, v))
+    q = q / ops.sum(q, axis=-1, keepdims=True)
+    return smoothed_with(labels, logits, pad_id, q)
+
+
 @wrong("divergence")
 def kullback_leibler(labels, logits, smoothing=0.1, pad_id=0):
     q = targets(labels, logits.shape[-1], smoothing, pad_id)
@@ -669,6 +685,12 @@ def the_schedule_of_bert(step, d_model, warmup_steps):
     return (d_model * warmup_steps) ** -0.5 * share
 
 
+@wrong("unrecognised")
+def exponents_exchanged(step, d_model, warmup_steps):
+    step = ops.cast(step, "float32") + 1
+    return d_model**-0.5 * ops.minimum(step**-1.5 * warmup_steps, step * warmup_steps**-0.5)
+
+
 @wrong("forbidden-call")
 def the_schedule_of_the_course(step, d_model, warmup_steps):
     return InverseSquareRoot(d_model, warmup_steps)(step)
@@ -861,6 +883,19 @@ def zero_is_padding(model, source_ids, target_ids, start_id, pad_id=0, training=
     return mean_of_tokens(cross_entropy(target_ids, logits), target_ids, 0)
 
 
+@wrong("not-shifted", "exception", "unrecognised")
+def start_in_the_source(model, source_ids, target_ids, start_id, pad_id=0, training=False):
+    logits = model((shifted_ids(source_ids, start_id), target_ids), training=training)
+    return mean_of_tokens(cross_entropy(target_ids, logits), target_ids, pad_id)
+
+
+@wrong("exception")
+def one_longer(model, source_ids, target_ids, start_id, pad_id=0, training=False):
+    start = ops.full((target_ids.shape[0], 1), start_id, dtype="int32")
+    logits = model((source_ids, ops.concatenate([start, target_ids], axis=1)), training=training)
+    return mean_of_tokens(cross_entropy(target_ids, logits), target_ids, pad_id)
+
+
 @wrong("summed")
 def sum_of_the_batch(model, source_ids, target_ids, start_id, pad_id=0, training=False):
     logits = model((source_ids, shifted_ids(target_ids, start_id)), training=training)
@@ -967,6 +1002,34 @@ def as_sets(hypotheses, references, max_order=4):
         total = sum(len(h) for h, _ in pairs)
         precisions.append(sum(len(h & r) for h, r in pairs) / total if total else 0)
     return 100 * penalty_for(*lengths_of(hypotheses, references)) * product_of(precisions)
+
+
+@wrong("only-words-clipped")
+def longer_ones_not_clipped(hypotheses, references, max_order=4):
+    match = lambda h, r: sum(count for gram, count in h.items() if gram in r)  # noqa: E731
+    precisions = counted(hypotheses, references, max_order, match)
+    precisions[0] = counted(hypotheses, references, 1)[0]
+    return 100 * penalty_for(*lengths_of(hypotheses, references)) * product_of(precisions)
+
+
+@wrong("one-bag")
+def counters_summed_first(hypotheses, references, max_order=4):
+    precisions = []
+    for n in range(1, max_order + 1):
+        ours, theirs = Counter(), Counter()
+        for h, r in zip(hypotheses, references, strict=True):
+            ours += grams(h, n)
+            theirs += grams(r, n)
+        precisions.append((ours & theirs).total() / max(ours.total(), 1))
+    return 100 * penalty_for(*lengths_of(hypotheses, references)) * product_of(precisions)
+
+
+@wrong("one-text")
+def everything_joined(hypotheses, references, max_order=4):
+    ours, theirs = (
+        [word for tokens in side for word in tokens] for side in (hypotheses, references)
+    )
+    return with_counters([ours], [theirs], max_order)
 
 
 @wrong("no-brevity-penalty")
