@@ -37,6 +37,7 @@ from course.grading import (
     matching,
     notebooks,
     sandbox,
+    similar,
 )
 from course.grading import submissions as handed_in
 
@@ -884,6 +885,59 @@ def test_the_plain_csv_reads_back_what_the_records_hold(exported):
     assert rows["smithjo"]["total"] == "" and "UNGRADED" in rows["smithjo"]["flags"]
 
 
+# --- the instructor's report --------------------------------------------------------------------
+
+LONG = (
+    'def {f}({x}, {n}):\n    """{doc}"""\n'
+    + "".join(f"    {{x}} = {{x}} * {i} + {{n}} / ({{x}} - {i})\n" for i in range(1, 25))
+    + "    return {x}\n"
+)
+
+
+def test_renaming_hides_no_copy_and_short_or_different_answers_are_no_pair():
+    one = LONG.format(f="double", x="x", n="n", doc="Mine.")
+    renamed = LONG.format(f="other", x="value", n="count", doc="All mine.").replace(" * ", "  *  ")
+    different = one.replace(" + ", " - ").replace(" / ", " ** ")
+    short = "def double(x):\n    return 2 * x"
+    pairs = similar.pairs({"a": [one], "b": [renamed], "c": [different], "d": [short], "e": [short],
+                           "f": ["def ("]})  # fmt: skip
+    assert [(a, b) for _, a, b in pairs] == [("a", "b")]
+    assert pairs[0][0] == 1
+
+
+@pytest.mark.slow
+def test_the_report_tells_spread_mistakes_flags_and_copies(class_of_samples):
+    page = (class_of_samples.out / "report.html").read_text(encoding="utf-8")
+    text = visible(page)
+    assert f"{len(samples('attention'))} students" in text
+    slip = bank.find("attention.repair").sentence("split-and-merge-by-reshape")
+    assert f"3 of 10: {slip}" in text  # as it was handed out, and two slips
+    assert "the course's solution" in text  # "right" is made from it
+    assert "UNGRADED: unreadable" in text
+    assert "src=" not in page and "href=" not in page
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_report_is_sorted_by_a_click_and_fits_a_phone(class_of_samples, chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 360, "height": 740})
+        tab.goto((class_of_samples.out / "report.html").as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+        table = tab.locator("h2:text-is('Students') + div table")
+        table.get_by_role("button", name="Points").click()
+        points = table.locator("tbody td:nth-child(2)").evaluate_all(
+            "cells => cells.map(cell => Number(cell.dataset.value))"
+        )
+        assert points == sorted(points) and points[0] < points[-1]
+        table.get_by_role("button", name="Points").click()
+        assert table.locator("th[aria-sort=descending]").count() == 1
+        browser.close()
+
+
 # --- which cells run ----------------------------------------------------------------------------
 
 
@@ -1037,7 +1091,9 @@ def test_records_and_grades_are_the_instructors_alone_and_pages_are_not(ungradab
     jobs.grade(ungradable, tmp_path / "out", seed=1)
     for path in (tmp_path / "out").rglob("*"):
         if path.is_file():
-            assert path.stat().st_mode & 0o777 == (0o644 if path.suffix == ".html" else 0o600)
+            assert path.stat().st_mode & 0o777 == (
+                0o644 if path.parent.name == "feedback" else 0o600
+            )
 
 
 # --- course check -------------------------------------------------------------------------------

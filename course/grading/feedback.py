@@ -27,7 +27,7 @@ _HOW = {
     "metadata": "found by the notebook's metadata",
 }
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --text: #1a1a1a; --soft: #555; --ground: #fff; --line: #ccc;
   --good: #005a8c; --bad: #a33c00; --block: #f3f3f1; }
 @media (prefers-color-scheme: dark) { :root { --text: #eee; --soft: #b5b5b5; --ground: #16181a;
@@ -85,7 +85,7 @@ def page(student, records):
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Feedback for {name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>Feedback for {name}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f'<h1>Feedback for {name}</h1>\n<p class="score">{total}</p>\n'
         '<p class="soft">Your answers were checked with other numbers than those of the checks in '
         "your notebook. The mistakes are named; to see them with numbers, run "

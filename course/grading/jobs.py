@@ -24,6 +24,7 @@ from course.grading import (
     feedback,
     handout,
     records,
+    report,
     sandbox,
 )
 from course.grading import assignment as assignments
@@ -58,6 +59,7 @@ class Summary:
             *(f"ungraded: {student}: {reason}" for student, reason in self.ungraded),
             f"grades    {self.grades}",
             f"feedback  {self.out / 'feedback'}",
+            f"report    {self.out / 'report.html'} (for you alone)",
             f"exports   {self.out / 'canvas.csv'} and {self.out / 'gradescope'}",
             f"records   {self.out / 'records'} (they hold the seed: keep them to yourself)",
         ]
@@ -104,7 +106,7 @@ def grade(
         work = plan_work(folder, lesson, skip={asked.extra_folder})
         seed = records.seed_for(out, seed)
         out.mkdir(parents=True, exist_ok=True)
-        for part in (out, out / "records", out / "feedback"):
+        for part in (out, out / "records", out / "feedback", out / "gradescope"):
             records.clear_halves(part)
         sandbox.sweep()
         secret = (Path(submissions), folder, out)
@@ -125,6 +127,12 @@ def grade(
     titles = [bank.about(name).title for name in bank.lessons() if name in lessons]
     exports.canvas(out, results, ", ".join(titles) or "Keras Transformer Course")
     exports.gradescope(out, results)
+    answers = {}
+    for each, record in finished:
+        if record["state"] == "graded":
+            texts = report.answers_of(each, record, asked.exercises(each.lesson))
+            answers.setdefault(each.lesson, {})[each.student] = texts
+    records.write_atomically(out / "report.html", report.page(results, answers))
     return Summary(
         out,
         records.write_grades(out, results, columns),

@@ -6,6 +6,7 @@ exercise, a judge, a solution or another submission.
 """
 
 import ast
+import functools
 import os
 import site
 import sys
@@ -42,6 +43,11 @@ def modules(lesson):
     Args:
         lesson: its name; None for all lessons' modules.
     """
+    return list(_modules(lesson, PACKAGE))
+
+
+@functools.cache  # reading every module takes longer than grading a small notebook
+def _modules(lesson, package):
     waiting = list(COMMON)
     number = bank.about(lesson).number if lesson else "99"
     waiting += [name for name in bank.lessons() if bank.about(name).number < number]
@@ -54,7 +60,7 @@ def modules(lesson):
         for file in _files(name):
             for path in file.rglob("*.py") if file.is_dir() else [file]:
                 waiting += _imports(path) if path.suffix == ".py" else []
-    return sorted(f"course.{name}" for name in found)
+    return tuple(sorted(f"course.{name}" for name in found))
 
 
 def _files(name):
