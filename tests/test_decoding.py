@@ -237,8 +237,8 @@ def test_beam_ids_and_scores_are_marians(decoding, pair, length_penalty, early_s
     )
     assert (numbers(ids).reshape(-1, 24) == padded(expected, 24)).all()
     assert parity_error(numbers(found).reshape(-1), scores) < 1e-4  # large weights, long sums
-    if not (early_stopping or length_penalty != 1):
-        assert len(set(lengths_of(numbers(ids)[:, 0]))) > 5
+    if length_penalty == 0:  # else good long sentences hide that they end at many lengths
+        assert len(set(lengths_of(numbers(ids)).ravel())) > 3
 
 
 @pytest.mark.parity
