@@ -38,7 +38,8 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
         max_tokens: ids of a batch of sources, padding included.
 
     Returns:
-        A list of strings. A translation ends at 1.5 times the length of its padded source plus 10.
+        A list of strings. A translation ends at 1.5 times the length of its padded source plus 10,
+        rounded up to a multiple of 32.
     """
     texts = list(texts)
     sources = [ids[1:] for ids in tokenizer.encode_batch(texts)]
@@ -54,7 +55,8 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
     for index in range(len(batches)):
         rows, ids = batches.rows(index), batches[index]
         ids = ids[rows >= 0] if len(batches) == 1 else ids
-        most = min(ids.shape[1] * 3 // 2 + 10, model.max_length)
+        most = -(-(ids.shape[1] * 3 // 2 + 10) // 32) * 32  # few limits: each is a graph of its own
+        most = min(most, model.max_length)
         settings = {"max_length": most, **_ends(tokenizer)}
         if num_beams == 1:
             out = decoding.greedy(model, ids, **settings)
