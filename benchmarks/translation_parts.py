@@ -58,7 +58,7 @@ def trainer(recipe, vocab_size, count_padding=False, rate=None):
     from keras import ops
 
     from course import runtime
-    from course.translation import TeacherForcing, mean_of_real
+    from course.translation.loss import TeacherForcing, mean_of_real
 
     class PaddingCounted(TeacherForcing):
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

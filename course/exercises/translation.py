@@ -21,7 +21,7 @@ MAY_NOT_CALL = tuple(
     for name in (
         "translation.label_smoothed_loss",
         "translation.masked_accuracy",
-        "translation.mean_of_real",
+        "translation.loss.mean_of_real",
         "training.InverseSquareRoot",
         "training.WarmupLinear",
     )
