@@ -34,8 +34,10 @@ from course.grading import (
     grader,
     handout,
     jobs,
+    leftovers,
     matching,
     notebooks,
+    nursery,
     sandbox,
     similar,
 )
@@ -111,7 +113,7 @@ def visible(page):
 
 def processes_of(supervisor):
     """Ids of the processes that this supervisor or its submissions have started."""
-    found, mark = [], f"{sandbox.PREFIX}{supervisor}-".encode()
+    found, mark = [], f"{leftovers.PREFIX}{supervisor}-".encode()
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
             if mark in entry.read_bytes():
@@ -570,10 +572,8 @@ def test_a_second_process_cannot_tell_what_the_first_has_seen(tmp_path, monkeypa
     two = [replace(double, id=f"start.{name}", defines=name) for name in ("first", "second")]
     document = notebooks.Document((notebooks.Cell(0, cell),))
     # Where a process has a file system of its own, there is not even a place to keep it.
-    with sandbox.Nursery(weak=True, level="rlimits") as nursery:
-        graded, flags, *_ = grader.grade_document(
-            document, two, SEED, limits=LIMITS, nursery=nursery
-        )
+    with nursery.Nursery(weak=True, level="rlimits") as place:
+        graded, flags, *_ = grader.grade_document(document, two, SEED, limits=LIMITS, nursery=place)
     assert "I saw" in path.read_text(), "the first answer has not run"
     told = json.dumps([flags, [(each.error, each.output) for each in graded]])
     assert "I saw" not in told

@@ -21,6 +21,7 @@ from submissions import hostile
 
 from course import exercises as bank
 from course.grading import confine, jobs, matching, notebooks, sandbox, visible
+from course.grading.nursery import Nursery
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 271_828
@@ -82,8 +83,9 @@ import json, sys, pathlib
 sys.path[:0] = [{root!r}, {tests!r}]
 from course import exercises
 from course.grading import grader, notebooks, sandbox
+from course.grading.nursery import Nursery
 folder, found = pathlib.Path({folder!r}), {{}}
-with sandbox.Nursery(level={level!r}, weak={level!r} == "rlimits", secret=[folder]) as nursery:
+with Nursery(level={level!r}, weak={level!r} == "rlimits", secret=[folder]) as nursery:
     for path in sorted(folder.glob("*/*.ipynb")):
         graded, *_ = grader.grade_document(
             notebooks.read(path), exercises.of_lesson("positions"), 5, lesson="positions",
@@ -169,10 +171,10 @@ def test_an_ordinary_user_shuts_submissions_in_too(level, open_folder, outside):
 
 def test_where_no_level_will_do_the_flag_and_the_reason_are_told(monkeypatch):
     monkeypatch.setattr(confine, "LEVELS", (confine.RLIMITS,))
-    monkeypatch.setattr(sandbox.Nursery, "_start", lambda self: setattr(self, "socket", None))
-    monkeypatch.setattr(sandbox.Nursery, "_let_go", lambda self: None)
+    monkeypatch.setattr(Nursery, "_start", lambda self: setattr(self, "socket", None))
+    monkeypatch.setattr(Nursery, "_let_go", lambda self: None)
     with pytest.raises(sandbox.NotStarted, match="say --weak-sandbox where you trust"):
-        sandbox.Nursery()
+        Nursery()
 
 
 def test_a_lesson_sees_the_modules_of_earlier_lessons_and_not_its_own():
@@ -219,7 +221,7 @@ print("done")
 @linux
 def test_a_forked_process_computes_every_time(proof_size, backend, note):
     forks = proof_size(200 if backend == "tensorflow" else 50)
-    with sandbox.Nursery() as nursery:
+    with Nursery() as nursery:
         for _ in range(forks):
             child = nursery.fork(LIMITS)
             child.output = sandbox.Output(1000)

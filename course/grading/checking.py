@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from course import exercises as bank
-from course.grading import GradingError, assignment, matching, notebooks, sandbox
+from course.grading import GradingError, assignment, matching, notebooks
 from course.grading.grader import grade_document
+from course.grading.nursery import Nursery
 
 PUBLIC_SEED = 0
 
@@ -46,7 +47,7 @@ def check_file(path, lesson=None, seed=PUBLIC_SEED, limits=None):
             f"`# exercise: {exercises[0].id}`, or that define {names}"
         )
     # One's own code: where this machine cannot shut it in, it runs as it would in a notebook.
-    with sandbox.Nursery(weak=True) as nursery:
+    with Nursery(weak=True) as nursery:
         graded, *_ = grade_document(
             document,
             exercises,

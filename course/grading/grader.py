@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from course.exercises.examining import Report, examine
 from course.grading import handout, matching, sandbox
+from course.grading.nursery import Nursery
 from course.grading.outcomes import UNREADABLE, cell_error, guarded, received
 from course.grading.sandbox import Lost, Output
 from course.runner import SECONDS, Failure, Outcome
@@ -61,7 +62,7 @@ class Session:
         lesson: the lesson's name, or None.
         refused: modules that the submission may not import.
         limits: its `sandbox.Limits`.
-        nursery: the `sandbox.Nursery` that its processes come from.
+        nursery: the `nursery.Nursery` that its processes come from.
         needless: indices of cells that are not run, see `handout`.
         drawn: whether its process has seen hidden inputs: a later one may have learnt of them.
     """
@@ -72,7 +73,7 @@ class Session:
     lesson: str | None
     refused: list
     limits: sandbox.Limits
-    nursery: sandbox.Nursery
+    nursery: Nursery
     needless: set = field(default_factory=set)
     drawn: bool = False
     child: object = None
@@ -302,7 +303,7 @@ def grade_document(
         refused: modules that the submission may not import.
         handed_out: texts of the lesson's cells, those that nothing graded uses are not run.
         limits: `sandbox.Limits`; the defaults if None.
-        nursery: the `sandbox.Nursery` to fork from; one of its own if None.
+        nursery: the `nursery.Nursery` to fork from; one of its own if None.
 
     Returns:
         (list of `Graded`, flags, notes for the instructor only, seconds used)
@@ -311,7 +312,7 @@ def grade_document(
         sandbox.NotStarted: if this machine starts no process.
     """
     if nursery is None:
-        with sandbox.Nursery() as nursery:
+        with Nursery() as nursery:
             return grade_document(
                 document,
                 exercises,

@@ -23,6 +23,7 @@ from course.grading import (
     exports,
     feedback,
     handout,
+    leftovers,
     records,
     report,
     sandbox,
@@ -30,6 +31,7 @@ from course.grading import (
 from course.grading import assignment as assignments
 from course.grading.choosing import plan_work
 from course.grading.grader import grade_document
+from course.grading.nursery import Nursery
 
 
 @dataclass
@@ -108,7 +110,7 @@ def grade(
         out.mkdir(parents=True, exist_ok=True)
         for part in (out, out / "records", out / "feedback", out / "gradescope"):
             records.clear_halves(part)
-        sandbox.sweep()
+        leftovers.sweep()
         secret = (Path(submissions), folder, out)
         run = _Run(asked, out, seed, limits, jobs or runtime.cores(), weak_sandbox, secret, numbers)
         finished = run.all(work, progress)
@@ -147,7 +149,7 @@ def grade(
 def _unpacked(submissions):
     """(folder, {student: the platform's number}); a zip is unpacked while it is needed."""
     if submissions.is_file() and zipfile.is_zipfile(submissions):
-        prefix = f"{sandbox.PREFIX}{os.getpid()}-"  # what a killed run leaves, `sweep` removes
+        prefix = f"{leftovers.PREFIX}{os.getpid()}-"  # what a killed run leaves, `sweep` removes
         with tempfile.TemporaryDirectory(prefix=prefix) as folder:
             yield Path(folder), archives.unpack(submissions, folder)
     else:
@@ -191,7 +193,7 @@ class _Run:
         with self.lock:
             if self.started is None:
                 try:
-                    self.started = sandbox.Nursery(self.weak, self.secret, cancel=self.cancel)
+                    self.started = Nursery(self.weak, self.secret, cancel=self.cancel)
                 except sandbox.NotStarted as error:
                     self.started = error
             if isinstance(self.started, Exception):
@@ -219,7 +221,7 @@ class _Run:
                     pool.shutdown(wait=True, cancel_futures=True)
                     raise
         finally:
-            if isinstance(self.started, sandbox.Nursery):
+            if isinstance(self.started, Nursery):
                 self.started.close()
         order = {id(each): i for i, each in enumerate(work)}
         return sorted(finished, key=lambda pair: order[id(pair[0])])

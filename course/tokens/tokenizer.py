@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from course import runtime
+from course.tokens.bert import END, MASK, PAD, SPECIAL, START, UNKNOWN, bert_parts
 from course.tokens.joining import Joiner
 
-PAD, UNKNOWN, START, END, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 FILE = "tokenizer.json"
 
 
@@ -305,13 +305,6 @@ def _wordpiece(vocabulary, lowercase):
     fast.normalizer, fast.pre_tokenizer = bert_parts(lowercase)
     fast.decoder = decoders.WordPiece(prefix="##", cleanup=False)
     return _with_special(fast, ids)
-
-
-def bert_parts(lowercase):
-    """BERT's normalizer and its division into words."""
-    from tokenizers import normalizers, pre_tokenizers
-
-    return normalizers.BertNormalizer(lowercase=lowercase), pre_tokenizers.BertPreTokenizer()
 
 
 def _with_special(fast, ids):
