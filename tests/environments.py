@@ -227,7 +227,7 @@ def wheel_sources() -> list[Path]:
     """Every file that can change what is in the wheel."""
     top = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-CONTENT")]
     package = [p for p in (ROOT / "course").rglob("*") if "__pycache__" not in p.parts]
-    folders = (ROOT / "datasets" / "world", ROOT / "benchmarks" / "results")
+    folders = (ROOT / "datasets" / "world", ROOT / "benchmarks" / "results", ROOT / "lessons")
     data = [p for folder in folders for p in folder.glob("*")]
     return sorted(p for p in [*top, *package, *data] if p.is_file())
 
