@@ -739,7 +739,7 @@ for way, result in run["speed"].items():
 # Errors and Model Errors*. Holtzman et al. 2020, *The Curious Case of Neural Text Degeneration*. Fan et al.
 # 2018, *Hierarchical Neural Story Generation*. Keskar et al. 2019, *CTRL*, section 4.1.
 #
-# **In the library.** `course/decoding.py` holds what you built, for batches, compiled, on TensorFlow and JAX.
+# **In the library.** `course/decoding/` holds what you built, for batches, compiled, on TensorFlow and JAX.
 # Your points:
 
 # %%

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, numbers
 
+from course.decoding import choosing, compiling
 from course.exercises.judging import error as parity_error
 
 pytestmark = pytest.mark.backend
@@ -518,7 +519,7 @@ def test_the_largest_are_found_in_their_blocks(decoding, rng, size, k):
     k = min(k, size)
     x = rng.permutation(9 * size).reshape(9, size).astype("float32")
     x[0, : size // 2] = -np.inf
-    values, at = map(numbers, decoding._largest(x, k))
+    values, at = map(numbers, choosing.largest_of(x, k))
     assert (at == np.argsort(-x, axis=1, kind="stable")[:, :k]).all()
     assert (values == np.take_along_axis(x, at, 1)).all()
 
@@ -536,8 +537,8 @@ def test_new_weights_are_used_without_a_new_graph(decoding, rng):
     randomized(model, rng)
     after = text()
     assert after != before
-    assert len(decoding._graphs[model]) == 1
-    decoding._graphs.pop(model)
+    assert len(compiling._graphs[model]) == 1
+    compiling._graphs.pop(model)
     assert text() == after
 
 

@@ -1,0 +1,23 @@
+"""Decoding: from logits of the next id to sentences (lesson 06).
+
+Greedy and beam search, and sampling with temperature, top-k, top-p and a repetition penalty. They
+take any model with two methods, encoder-decoder or decoder-only:
+
+    cache = model.start_cache(inputs, max_length)    room for `max_length` ids in each row
+    logits, cache = model.step(ids, cache, index)    ids `(rows,)` at position `index`, or
+                                                     `(rows, length)` from there on
+                                                     → logits `(rows, vocab_size)` of the next
+
+`inputs` are the source ids, or the prompts where there is no source. A cache is a nest of tensors,
+rows first. Two more methods are used where a model has them: `reorder_cache(cache, rows)` by beam
+search (else every tensor of the nest is reordered), and `grow_cache(cache, max_length)` (else the
+cache has its full length from the start). `course.transformer.Transformer` has all four.
+
+A call is one compiled graph with its loop inside, on TensorFlow and on JAX, and ends when all rows
+are done. In a graph of your own, such as an exported model, the functions are plain operations.
+"""
+
+from course.decoding.choosing import repetition_penalty, top_k, top_p
+from course.decoding.strategies import beam_search, greedy, sample
+
+__all__ = ["beam_search", "greedy", "repetition_penalty", "sample", "top_k", "top_p"]

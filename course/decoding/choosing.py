@@ -1,0 +1,111 @@
+"""From the logits of the next id to the id that is taken."""
+
+import functools
+
+import numpy as np
+from keras import ops
+
+NEVER = -np.inf
+
+
+def repetition_penalty(logits, ids, penalty):
+    """Makes ids that were there before less likely: divides their logits by the penalty.
+
+    The paper divides every logit. A negative one would then become more likely, so it is multiplied
+    here, as most implementations do.
+
+    Args:
+        logits: float tensor `(rows, vocab_size)`.
+        ids: integer tensor `(rows, length)`, the ids so far; -1 where there is none. The first of
+            each row is one.
+        penalty: θ in the paper, which uses 1.2; 1 changes nothing.
+
+    Returns:
+        `(rows, vocab_size)`.
+
+    Reference: Keskar et al. 2019, "CTRL", section 4.1.
+    """
+    ids = ops.where(ids < 0, ids[:, :1], ids)  # (rows, length)
+    row = ops.broadcast_to(ops.arange(ops.shape(ids)[0])[:, None], ops.shape(ids))
+    at = ops.reshape(ops.stack([row, ops.cast(ids, row.dtype)], axis=-1), (-1, 2))
+    ones = ops.ones((ops.shape(at)[0],), logits.dtype)
+    seen = ops.scatter_update(ops.zeros_like(logits), at, ones) > 0  # (rows, vocab_size)
+    return ops.where(seen, ops.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+def top_k(logits, k):
+    """Keeps the `k` largest logits of each row and what equals the last of them; -inf elsewhere.
+
+    Reference: Fan et al. 2018, "Hierarchical Neural Story Generation", section 5.
+    """
+    smallest = largest_of(logits, min(k, logits.shape[-1]))[0][:, -1:]  # (rows, 1)
+    return ops.where(logits >= smallest, logits, NEVER)
+
+
+def top_p(logits, p):
+    """Keeps the fewest of the likeliest ids that together reach probability `p`; -inf elsewhere.
+
+    The id that crosses `p` is kept, so that there is always one, and what equals it is kept too.
+
+    Reference: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration", section 3.1.
+    """
+    falling = ops.flip(ops.sort(logits, axis=-1), axis=-1)  # (rows, vocab_size)
+    probabilities = ops.softmax(falling, axis=-1)
+    before = ops.cumsum(probabilities, axis=-1) - probabilities  # what the likelier ids have
+    smallest = ops.min(ops.where(before < p, falling, np.inf), axis=-1, keepdims=True)
+    return ops.where(logits >= smallest, logits, NEVER)
+
+
+def best_continuations(logits, n, never):
+    """The `n` likeliest next ids of each row and their log-probabilities, `(rows, ≤ n)` both."""
+    logits = ops.cast(logits, "float32")
+    size = logits.shape[-1]
+    # Enough that `n` are left without those never to be written; the rest of the row is not sorted.
+    values, ids = largest_of(logits, min(n + len(never), size))
+    largest = values[:, :1]
+    total = ops.sum(ops.exp(logits - largest), axis=-1, keepdims=True)
+    log_p = values - largest - ops.log(total)
+    if never:
+        log_p = ops.where(is_one_of(ids, never), NEVER, log_p)
+        log_p, at = ops.top_k(log_p, min(n, size))
+        ids = ops.take_along_axis(ids, at, axis=1)
+    return ops.cast(ids, "int32"), log_p
+
+
+def largest_of(x, k):
+    """`ops.top_k` of wide rows `(rows, size)`, several times as fast.
+
+    The k largest stand in the k blocks with the largest maxima: only those need sorting.
+    """
+    size = x.shape[-1]
+    width = int((size / k) ** 0.5)
+    if width < 4:
+        return ops.top_k(x, k)
+    fitting = [w for w in range(width // 2, 2 * width) if size % w == 0]
+    width = min(fitting, key=lambda w: abs(w - width), default=width)
+    missing = -size % width
+    x = ops.pad(x, ((0, 0), (0, missing)), constant_values=NEVER) if missing else x
+    count = (size + missing) // width
+    blocks = ops.reshape(x, (-1, count, width))
+    _, block = ops.top_k(ops.max(blocks, axis=-1), k)  # (rows, k)
+    block = ops.sort(block, axis=-1)  # equal logits come in the order of their ids
+    row = ops.arange(ops.shape(x)[0], dtype=block.dtype)[:, None]
+    chosen = ops.take(ops.reshape(blocks, (-1, width)), row * count + block, axis=0)
+    values, at = ops.top_k(ops.reshape(chosen, (-1, k * width)), k)  # (rows, k)
+    return values, ops.take_along_axis(block, at // width, axis=1) * width + at % width
+
+
+def draw(logits, uniform, temperature, k, p):
+    """Ids `(rows,)` drawn from the softmax of filtered logits: where `uniform` falls in the sum."""
+    logits = logits / temperature
+    logits = logits if k is None else top_k(logits, k)
+    logits = logits if p is None else top_p(logits, p)
+    probabilities = ops.softmax(logits, axis=-1)
+    sums = ops.cumsum(probabilities, axis=-1)
+    uniform = ops.minimum(uniform, 1 - 2.0**-24)  # float32 may round up to 1
+    reached = ops.logical_and(sums > uniform * ops.max(sums, -1, keepdims=True), probabilities > 0)
+    return ops.argmax(reached, axis=-1)  # the first
+
+
+def is_one_of(ids, chosen):
+    return functools.reduce(ops.logical_or, [ids == each for each in chosen])
