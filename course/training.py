@@ -283,6 +283,7 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.stream.round = epoch
+        runtime.keep_freed_memory()  # each round: validation makes a data set anew
         self.started = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -278,3 +278,29 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         runtime.write_atomically(path, b"new and longer")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's thresholds")
+def test_what_a_step_frees_stays_with_the_process():
+    import ctypes
+    import resource
+
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        pytest.skip("no glibc")
+
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        for _ in range(100):
+            np.ones(1 << 20, "uint8")  # 256 pages
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+    try:
+        for threshold in (-1, -3):  # as TensorFlow leaves them
+            libc.mallopt(threshold, 128 << 10)
+        assert faults() > 20_000
+        runtime.keep_freed_memory()
+        assert faults() < 2_000
+    finally:
+        runtime.keep_freed_memory()
