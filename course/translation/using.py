@@ -38,8 +38,7 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
         max_tokens: ids of a batch of sources, padding included.
 
     Returns:
-        A list of strings. A translation ends at 1.5 times the length of its padded source plus 10,
-        rounded up to a multiple of 32.
+        A list of strings. A translation ends at 1.5 times the length of its padded source plus 10.
     """
     texts = list(texts)
     sources = [ids[1:] for ids in tokenizer.encode_batch(texts)]
@@ -55,9 +54,9 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
     for index in range(len(batches)):
         rows, ids = batches.rows(index), batches[index]
         ids = ids[rows >= 0] if len(batches) == 1 else ids
-        most = -(-(ids.shape[1] * 3 // 2 + 10) // 32) * 32  # few limits: each is a graph of its own
-        most = min(most, model.max_length)
-        settings = {"max_length": most, **_ends(tokenizer)}
+        most = ids.shape[1] * 3 // 2 + 10
+        limit = -(-most // 32) * 32  # few limits: each is a graph of its own
+        settings = {"max_length": min(limit, model.max_length), **_ends(tokenizer)}
         if num_beams == 1:
             out = decoding.greedy(model, ids, **settings)
         else:
@@ -65,7 +64,8 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
                 model, ids, num_beams=num_beams, length_penalty=length_penalty, **settings
             )
             out = out[:, 0]
-        for row, text in zip(rows, tokenizer.decode_batch(ops.convert_to_numpy(out)), strict=False):
+        out = ops.convert_to_numpy(out)[:, :most]
+        for row, text in zip(rows, tokenizer.decode_batch(out), strict=False):
             if row >= 0:
                 found[row] = text
     return found
