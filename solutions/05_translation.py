@@ -689,7 +689,7 @@ attention_map(
     weights,
     [learned.id_to_token(i) for i in target_ids[0, 1:]],
     [learned.id_to_token(i) for i in source_ids[0]],
-    title="Each German word looks at the English ones that it translates",
+    title="Each German word looks at its English source",
 )
 
 # %% [markdown]
