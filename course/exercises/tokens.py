@@ -275,6 +275,10 @@ def padded_of(**knobs):
 class MatchIds(Match):
     """`Match` for ids and a mask: ids are integers."""
 
+    @property
+    def names(self):
+        return (*super().names, "float-ids")
+
     def __call__(self, inputs, outcome):
         verdict = super().__call__(inputs, outcome)
         floating = [t for t in leaves(outcome.types[self.result]) if t.startswith("float")]
@@ -337,7 +341,6 @@ PAD = exercise(
         "course.tokens.TokenBatches",
         "course.attention.padding_mask",
     ),
-    also=("float-ids",),
     probes=(
         padded_probe("one row", 0.5, rows(3)),
         padded_probe("three rows of different lengths", 1.5, rows(2, 5, 3)),
