@@ -299,7 +299,8 @@ def test_what_a_step_frees_stays_with_the_process():
     try:
         for threshold in (-1, -3):  # as TensorFlow leaves them
             libc.mallopt(threshold, 128 << 10)
-        assert faults() > 20_000
+        if faults() < 20_000:
+            pytest.skip("this process' allocator does not follow glibc's thresholds")
         runtime.keep_freed_memory()
         assert faults() < 2_000
     finally:

@@ -23,7 +23,8 @@ def label_smoothed_loss(labels, logits, smoothing=0.1, pad_id=0):
 
     Reference: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4.
     """
-    logits = ops.cast(logits, "float32")
+    # Keras hands the labels of a compiled loss over as floats.
+    logits, labels = ops.cast(logits, "float32"), ops.cast(labels, "int32")
     right = ops.squeeze(ops.take_along_axis(logits, labels[..., None], axis=-1), -1)
     others = (ops.sum(logits, axis=-1) - logits[..., pad_id]) / (logits.shape[-1] - 1)
     nll = ops.logsumexp(logits, axis=-1) - right  # (batch, length): -log p of the label
@@ -41,7 +42,8 @@ def masked_accuracy(labels, logits, pad_id=0):
     Returns:
         float32 scalar.
     """
-    hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), labels.dtype), labels)
+    labels = ops.cast(labels, "int32")
+    hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), labels)
     return mean_of_real(hits, labels, pad_id)
 
 
