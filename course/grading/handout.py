@@ -12,6 +12,7 @@ from pathlib import Path
 
 from course import exercises as bank
 from course.grading import matching, notebooks, visible
+from course.grading.syntax import parse_source
 
 
 def cells_of(lesson, folder=None):
@@ -83,7 +84,7 @@ def _names(source):
                 (now if outermost else later).add(symbol.get_name())
             if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
                 binds.add(symbol.get_name())
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse_source(source)):
         if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
             while isinstance(node, ast.Attribute | ast.Subscript):
                 node = node.value

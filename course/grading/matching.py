@@ -11,6 +11,8 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass
 
+from course.grading.syntax import parse_source
+
 _KEY = re.compile(r"^[ \t]*#+[ \t]*exercise[ \t]*:[ \t]*([\w.\-]+)", re.IGNORECASE | re.MULTILINE)
 # Cell magics whose body is Python of the notebook.
 _PYTHON_MAGICS = re.compile(r"\A\s*%%(time|capture|prun)\b[^\n]*\n")
@@ -137,14 +139,14 @@ def _tree(source):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "invalid escape sequence" is the student's to see
         try:
-            return ast.parse(source), source, None
+            return parse_source(source), source, None
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             pass
         try:
             from IPython.core.inputtransformer2 import TransformerManager
 
             text = TransformerManager().transform_cell(source)
-            return ast.parse(text), text, None
+            return parse_source(text), text, None
         except SyntaxError as error:
             return ast.Module([], []), source, error
         except Exception as error:  # a transformer tripped over odd text

@@ -7,6 +7,8 @@ Short answers are alike by nature; a pair is told only where its trees are large
 import ast
 import itertools
 
+from course.grading.syntax import parse_source
+
 THRESHOLD = 0.9  # of all different pieces of two submissions, the part that both have
 PIECE = 6  # nodes in a row
 SMALLEST = 120  # pieces; below, two honest students may well write the same
@@ -21,7 +23,7 @@ def pieces(sources):
     found = set()
     for number, source in enumerate(sources):
         try:
-            nodes = list(_walk(ast.parse(source)))
+            nodes = list(_walk(parse_source(source)))
         except (SyntaxError, ValueError, RecursionError):
             continue
         runs = zip(*(nodes[i:] for i in range(PIECE)), strict=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 import course
 from course import exercises as bank
 from course.data import sources
+from course.grading.syntax import parse_source
 
 PACKAGE = Path(course.__file__).resolve().parent
 # What any lesson may build on, beside the lessons before it.
@@ -72,7 +73,7 @@ def _files(name):
 
 def _imports(path):
     """The first names below `course` that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse_source(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [item.name for item in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
