@@ -31,9 +31,15 @@ DISTRIBUTION = "keras-transformer-course"
 # held at Colab's versions too.
 COLAB_COMMON = (
     "anywidget hypothesis ipykernel ipython ipywidgets jax jaxlib jupytext keras matplotlib "
-    "nbclient nbconvert nbformat numpy pip pooch psutil pytest rich safetensors tokenizers typer"
+    "nbclient nbconvert nbformat numpy pip pooch psutil pytest regex rich safetensors tokenizers "
+    "typer"
 ).split()
-COLAB_TENSORFLOW = "keras-hub keras-nlp tensorflow tensorflow-text".split()
+COLAB_TENSORFLOW = "keras-hub keras-nlp lxml tabulate tensorflow tensorflow-text".split()
+
+# What an install on Colab adds besides the course: jedi, which Colab's IPython 7.34 requires and
+# Colab leaves out, so that any install that names ipython brings it; and sacreBLEU with what it
+# needs, of which the CPU and GPU runtimes have lxml and tabulate.
+ADDED_TO_COLAB = {"jedi", "sacrebleu", "portalocker", "colorama", "tabulate", "lxml"}
 
 # Tools of the tests that Colab does not have; nothing in the course imports them.
 NOT_ON_COLAB = {"hypothesis"}
@@ -116,6 +122,12 @@ class Environment:
         listed = json.loads(uv("pip", "list", "--format", "json", "--python", self.python))
         return {normal(entry["name"]): entry["version"] for entry in listed}
 
+    def forget_additions(self):
+        """Uninstalls whatever has come in since it was built."""
+        built = json.loads((self.folder / "complete.json").read_text())["names"]
+        if added := self.versions().keys() - set(built):
+            uv("pip", "uninstall", "--quiet", "--python", self.python, *sorted(added))
+
     def megabytes(self) -> int:
         """Its size if nothing were linked, as `du` counts one folder alone."""
         total = sum(p.stat().st_size for p in self.folder.rglob("*") if not p.is_symlink())
@@ -146,7 +158,7 @@ def build(name: str, requirements: list[str], constraints: str = "", key: str = 
     version = subprocess.run(
         [interpreter, "-c", "import sys; print(sys.version)"], capture_output=True, text=True
     ).stdout
-    decides = [version, *sorted(requirements), constraints, key]
+    decides = ["2", version, *sorted(requirements), constraints, key]
     folder = CACHE / f"{name}-{_digest(*decides)[:12]}"
     complete = folder / "complete.json"
     with _locked(CACHE / f"{folder.name}.lock"):
@@ -159,7 +171,9 @@ def build(name: str, requirements: list[str], constraints: str = "", key: str = 
             held.write_text(constraints + "\n", encoding="utf-8")
             python = folder / "bin" / "python"
             uv("pip", "install", "--quiet", "--python", python, "-r", listed, "-c", held)
-            complete.write_text(json.dumps({"seconds": round(time.monotonic() - start, 1)}))
+            seconds = round(time.monotonic() - start, 1)
+            names = sorted(Environment(name, folder, seconds).versions())
+            complete.write_text(json.dumps({"seconds": seconds, "names": names}))
     return Environment(name, folder, json.loads(complete.read_text())["seconds"])
 
 

@@ -50,7 +50,7 @@ def replica(runtime: str, names: list[str], note) -> environments.Environment:
     note(f"replica {made.folder.name}: built in {made.seconds:.0f} s, {made.megabytes()} MB")
     for line in differing:
         note(f"replica {made.folder.name}: {line}")
-    forget_course(made)
+    made.forget_additions()
     return made
 
 
@@ -78,13 +78,6 @@ def built(folder: str) -> Path:
     if not path.exists():
         pytest.skip(f"{folder}/{LESSON}.ipynb is not built yet")
     return path
-
-
-def forget_course(environment: environments.Environment):
-    """Takes the course out of an environment, so that the next session starts as Colab does."""
-    environments.uv(
-        "pip", "uninstall", "--quiet", "--python", environment.python, environments.DISTRIBUTION
-    )
 
 
 def run_alone(environment, notebook: Path, folder: Path, **variables: str) -> str:
@@ -124,28 +117,34 @@ def test_a_colab_session_installs_the_course_changes_nothing_else_and_runs_the_l
         shown = run_alone(environment, built(folder), tmp_path, COURSE_SOURCE=str(wheel))
         after = environment.versions()
     finally:
-        forget_course(environment)
-    assert after.pop(environments.DISTRIBUTION)
-    assert after == before
+        environment.forget_additions()
+    added = after.keys() - before.keys()
+    assert {environments.DISTRIBUTION} <= added
+    assert added <= {environments.DISTRIBUTION, *environments.ADDED_TO_COLAB}
+    assert {name: after.get(name) for name in before} == before
     assert says_not_written(shown) == (folder == "lessons")
     backend = "tensorflow" if runtime == "gpu" else "jax"
     assert re.search(rf"backend +{backend}", shown)
 
 
-def test_the_unit_tests_pass_with_no_tensorflow_installed(tpu, tmp_path):
-    assert not [name for name in tpu.versions() if name.startswith(("tensorflow", "keras-"))]
+def test_the_unit_tests_pass_with_no_tensorflow_installed(tpu, wheel, tmp_path, request):
+    request.addfinalizer(tpu.forget_additions)
+    environments.uv("pip", "install", "--quiet", "--python", tpu.python, wheel)
+    heavy = ("tensorflow", "keras-nlp", "keras-hub")
+    assert not [name for name in tpu.versions() if name.startswith(heavy)]
     variables = environments.students_environment(
         tmp_path, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT)
     )
     ignored = [f"--ignore=tests/{name}.py" for name in NOT_THERE]
     done = subprocess.run(
-        [tpu.python, "-m", "pytest", "-p", "no:cacheprovider", "-m", UNIT_TESTS, *ignored, "tests"],
+        [tpu.python, "-m", "pytest", "-p", "no:cacheprovider", "--durations=20", "-m", UNIT_TESTS, *ignored, "tests"],
         cwd=ROOT,
         env=variables,
         capture_output=True,
         text=True,
         timeout=1500,
     )
+    print(done.stdout[-3000:])
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 80
 

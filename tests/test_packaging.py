@@ -24,11 +24,6 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PYPROJECT["optional-dependencies"]
 COLAB_PYTHON = "3.13"
 
-# What an install on Colab adds besides the course: jedi, which Colab's IPython 7.34 requires and
-# Colab leaves out, so that any install that names ipython brings it; and sacreBLEU with what it
-# needs, all pure Python but lxml, which the CPU and GPU runtimes have.
-ADDED_TO_COLAB = {"jedi", "sacrebleu", "portalocker", "colorama", "tabulate", "lxml"}
-
 # DESIGN.md's floors, lowest first: a module imports the rows above its own here, and its own
 # package. Four rows more than the plan has: `runtime` and `plain` know the machine and plain values
 # and nothing of the course, so the rest of the first floor may stand on them; attention turns its
@@ -85,7 +80,7 @@ def test_installing_on_colab_changes_no_version_there(runtime, extras):
     colab = environments.read_versions(record)
     changed = {n: (colab[n], v) for n, v in resolved.items() if n in colab and colab[n] != v}
     assert not changed
-    assert resolved.keys() - colab.keys() <= ADDED_TO_COLAB
+    assert resolved.keys() - colab.keys() <= environments.ADDED_TO_COLAB
     assert "keras" in resolved and "anywidget" in resolved
 
 
