@@ -31,7 +31,7 @@ COLAB_PYTHON = "3.13"
 # uses everything but the command line.
 FLOORS = [
     ["plain", "runtime"],
-    ["positions", "tokens", "decoding", "data", "runner", "training"],
+    ["positions", "tokens", "decoding", "data", "runner", "training", "optimizers"],
     ["attention"],
     ["transformer", "scaling"],
     ["pretraining"],

@@ -1,0 +1,66 @@
+"""AdamW as BERT's recipes need it: no decay on vectors, every gradient counted whole."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("course")
+class AdamW(keras.optimizers.AdamW):
+    """Keras' AdamW, with the gradients of embeddings added up before anything is done with them.
+
+    On TensorFlow the gradient of a table from which rows were looked up comes as a list of rows,
+    each as often as it was used. Keras 3.15 squares and clips them one by one: of a row that was
+    used twice with gradient 1, Adam's second moment sees 1² + 1² and not (1 + 1)². Here, as on JAX
+    and in torch, it sees the sum.
+    """
+
+    def apply(self, grads, trainable_variables=None):
+        return super().apply([_whole(grad) for grad in grads], trainable_variables)
+
+
+def _whole(grad):
+    if type(grad).__name__ != "IndexedSlices":
+        return grad
+    return ops.segment_sum(grad.values, grad.indices, num_segments=grad.dense_shape[0])
+
+
+def adamw(
+    model,
+    learning_rate,
+    *,
+    weight_decay=0.01,
+    beta_1=0.9,
+    beta_2=0.999,
+    epsilon=1e-6,
+    clipnorm=1.0,
+    accumulate=1,
+):
+    """The optimizer of Devlin et al. 2019, appendix A.2, for a model that has its weights.
+
+    Args:
+        model: a built `keras.Model`. Its matrices decay; its vectors, that is biases and the scales
+            and shifts of layer normalization, do not.
+        learning_rate: a number or a schedule of updates, such as `course.training.WarmupLinear`.
+        weight_decay: each update takes learning rate · weight_decay off a matrix's every number.
+        beta_1, beta_2, epsilon: of Adam.
+        clipnorm: the largest norm of all gradients together; a larger one is scaled down to it.
+        accumulate: batches whose gradients make one update, their mean. Keras' schedules count
+            batches: give `WarmupLinear` both its numbers of steps times this.
+
+    Returns:
+        An `AdamW`.
+
+    Reference: Loshchilov & Hutter 2019 for the decay; the authors' code for what is left out of it.
+    """
+    optimizer = AdamW(
+        learning_rate,
+        weight_decay=weight_decay,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
+        global_clipnorm=clipnorm,
+        gradient_accumulation_steps=accumulate if accumulate > 1 else None,
+    )
+    vectors = [weight for weight in model.trainable_variables if len(weight.shape) < 2]
+    optimizer.exclude_from_weight_decay(var_list=vectors)
+    return optimizer
