@@ -19,10 +19,10 @@ BODIES = {
 
 
 class Server:
-    """What each path does, and the paths asked for so far, in order."""
+    """What each path does, and the paths asked for so far, in order; fetched: not only by HEAD."""
 
     def __init__(self, base: str):
-        self.base, self.routes, self.asked = base, {}, []
+        self.base, self.routes, self.asked, self.fetched = base, {}, [], []
         self.closing = threading.Event()
 
     def good(self, path: str, body: bytes) -> str:
@@ -72,6 +72,10 @@ def serving():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
+            server.fetched.append(self.path)
+            self.do_HEAD()
+
+        def do_HEAD(self):
             server.asked.append(self.path)
             server.routes.get(self.path, lambda h: _answer(h, 404, b"no"))(self)
             self.close_connection = True
