@@ -14,7 +14,53 @@ CELLS = 400  # so many kinds of rows are merged in well under a second
 BATCH_COST = 1 / 8  # what a batch costs before its first row, as a share of a full one
 
 
-class TokenBatches(keras.utils.PyDataset):
+class Epochs(keras.utils.PyDataset):
+    """A data set that shuffles by itself: epoch e depends on its seed and on e only.
+
+    Give it to `fit` with `shuffle=False` and without `steps_per_epoch`. Iterating over it (`for
+    batch in batches`) is one epoch and moves on to the next, as an epoch of `fit` does.
+
+    Attributes:
+        epoch: the epoch that is served. Set it to resume. It moves on when an epoch has ended, not
+            when one was broken off.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.epoch = 0
+
+    @property
+    def epoch(self):
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch):
+        self._epoch, self._begun, self._finished = int(epoch), False, False
+
+    def on_epoch_begin(self):
+        self._begun = True
+
+    def on_epoch_end(self):
+        # Keras also calls it before the first epoch, on JAX with an epoch begun to see one batch.
+        over = self._begun and self._finished
+        self.epoch += 1 if over else 0
+
+    def __iter__(self):
+        self.on_epoch_begin()
+        for index in range(len(self)):
+            yield self[index]
+        self.on_epoch_end()
+
+    def checked(self, index):
+        """The number of a batch that is asked for, from 0; notes when it is the epoch's last."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        index %= len(self)
+        self._finished |= index == len(self) - 1
+        return index
+
+
+class TokenBatches(Epochs):
     """Batches for `fit`, `evaluate` and `predict`, on every backend.
 
     Give it to `fit` with `shuffle=False` and without `steps_per_epoch`: it shuffles by itself, and
@@ -125,7 +171,6 @@ class TokenBatches(keras.utils.PyDataset):
         least, more = np.divmod(rows, batches)
         self._count = least[self._bucket_of] + (place < more[self._bucket_of])
         self._first = np.cumsum(self._count) - self._count
-        self.epoch = 0
 
     def __len__(self):
         return len(self._bucket_of)
@@ -140,28 +185,6 @@ class TokenBatches(keras.utils.PyDataset):
         """Share of an epoch's ids that only fill up, between 0 and 1."""
         size = self.rows_per_batch * self.shapes.sum(axis=1)  # ids of a batch of each bucket
         return 1 - self.num_tokens / int(size[self._bucket_of].sum())
-
-    @property
-    def epoch(self):
-        return self._epoch
-
-    @epoch.setter
-    def epoch(self, epoch):
-        self._epoch, self._begun, self._finished = int(epoch), False, False
-
-    def on_epoch_begin(self):
-        self._begun = True
-
-    def on_epoch_end(self):
-        # Keras also calls it before the first epoch, on JAX with an epoch begun to see one batch.
-        over = self._begun and self._finished
-        self.epoch += 1 if over else 0
-
-    def __iter__(self):
-        self.on_epoch_begin()
-        for index in range(len(self)):
-            yield self[index]
-        self.on_epoch_end()
 
     def rows(self, index):
         """Which rows of the columns are in a batch of this epoch.
@@ -180,9 +203,7 @@ class TokenBatches(keras.utils.PyDataset):
         return rows
 
     def __getitem__(self, index):
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
-        self._finished |= index in (-1, len(self) - 1)
+        index = self.checked(index)
         rows = self.rows(index)
         widths = iter(self.shapes[self._bucket_of[self._order()[1][index]]])
         arrays = tuple(
