@@ -41,6 +41,16 @@ def read_table(
         >>> rows[0]
         {'text': 'A fine film.', 'label': 1}
     """
+    return [row for _, row in numbered_rows(path, columns, labels)]
+
+
+def numbered_rows(path, columns=None, labels=None, optional=()) -> list[tuple[int, dict]]:
+    """`read_table`, each row beside its number.
+
+    Args:
+        path, columns, labels: see `read_table`.
+        optional: those of `columns` that the file may lack.
+    """
     path = Path(path).expanduser()
     kind = _kind(path)
     if isinstance(columns, str) or isinstance(labels, str):
@@ -62,10 +72,11 @@ def read_table(
             continue
         if not wanted:
             wanted = names or {name: name for name in found}
+            wanted = {n: s for n, s in wanted.items() if s in found or n not in optional}
             _check_names(path, wanted, list(found), labels)
         row, wrong = _row(found, wanted, labels)
         problems += [f"row {number}, {told}" for told in wrong]
-        rows.append(row)
+        rows.append((number, row))
     if problems:
         more = len(problems) - _MOST
         told = "\n".join(f"  {problem}" for problem in problems[:_MOST])
