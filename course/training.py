@@ -117,6 +117,7 @@ def train(
     patience=None,
     keep=5,
     settings=None,
+    logging_dir=None,
     callbacks=(),
     verbose=0,
 ):
@@ -134,6 +135,7 @@ def train(
         patience: stop after so many rounds without a new best; None never does.
         keep: how many of the newest checkpoints stay, for `average`.
         settings: plain values that the run depends on. A folder of a run with others is refused.
+        logging_dir: where TensorBoard's files go instead.
         callbacks: more Keras callbacks, told of rounds as of epochs.
         verbose: as `fit` takes it.
 
@@ -145,7 +147,7 @@ def train(
         ValueError: if the folder holds a run with other settings.
     """
     folder = Path(folder)
-    run = _Run(folder, steps, round_steps, monitor, patience, keep, settings or {})
+    run = _Run(folder, steps, round_steps, monitor, patience, keep, settings or {}, logging_dir)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     run.resume(model)
@@ -172,7 +174,7 @@ class _TensorBoard:
         if runtime.installed("tensorboard"):
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-            self.writer = EventFileWriter(str(folder / "tensorboard"))
+            self.writer = EventFileWriter(str(folder))
 
     def write(self, step, figures):
         if self.writer is None:
@@ -190,13 +192,13 @@ class _TensorBoard:
 class _Run:
     """The folder of a run, and what is known of it."""
 
-    def __init__(self, folder, steps, round_steps, monitor, patience, keep, settings):
+    def __init__(self, folder, steps, round_steps, monitor, patience, keep, settings, logging_dir):
         self.folder, self.steps, self.round_steps = folder, steps, round_steps
         self.monitor, self.patience, self.keep = monitor, patience, keep
         self.rounds, self.log, self.best = 0, [], None
         self.seconds, self.cpu_seconds = 0.0, 0.0
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self.board = _TensorBoard(folder)
+        self.board = _TensorBoard(logging_dir or folder / "tensorboard")
         for half in (folder / "checkpoints").glob(".writing-*"):
             half.unlink()  # what a killed run left
         told = json.dumps({"round_steps": round_steps, **settings}, sort_keys=True, default=str)

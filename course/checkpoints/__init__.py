@@ -15,6 +15,7 @@ from course.checkpoints.bert import (
     bert_config,
     load_bert,
     load_weights,
+    read_configs,
     save_bert,
 )
 from course.checkpoints.layout import gelu_tanh
@@ -29,5 +30,6 @@ __all__ = [
     "load_bert",
     "load_tokenizer",
     "load_weights",
+    "read_configs",
     "save_bert",
 ]

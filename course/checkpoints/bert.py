@@ -285,7 +285,17 @@ def _load(model, found, fresh, may_lack, say):
     return Loaded(left_out, sorted(kept))
 
 
-def save_bert(model, folder, *, tokenizer=None, labels=None, max_shard_size="1GB"):
+def read_configs(source, *, revision=None):
+    """A checkpoint's `config.json` and `tokenizer_config.json` as dicts, empty if there are none.
+
+    Args:
+        source, revision: see `load_bert`; not a `BertBackbone`.
+    """
+    files = files_of(source, revision)
+    return tuple(read_json(files, n) or {} for n in ("config.json", "tokenizer_config.json"))
+
+
+def save_bert(model, folder, *, tokenizer=None, labels=None, max_length=None, max_shard_size="1GB"):
     """Writes a model in Hugging Face's layout, as `transformers` opens it.
 
     Each file is written whole; `config.json` comes last, so that a folder that a killed run left is
@@ -296,6 +306,7 @@ def save_bert(model, folder, *, tokenizer=None, labels=None, max_shard_size="1GB
         folder: a new one, or one that holds no checkpoint.
         tokenizer: a `Tokenizer`, whose `tokenizer.json` and (WordPiece) `vocab.txt` are written.
         labels: names of a classifier's labels.
+        max_length: the longest input that the tokenizer is to make; the model's if None.
         max_shard_size: bytes of a file of weights, as a number or like "200MB".
 
     Raises:
@@ -315,6 +326,6 @@ def save_bert(model, folder, *, tokenizer=None, labels=None, max_shard_size="1GB
     }
     write_tensors(folder, tensors, max_shard_size)
     if tokenizer is not None:
-        save_tokenizer(tokenizer, folder, config["max_position_embeddings"])
+        save_tokenizer(tokenizer, folder, max_length or config["max_position_embeddings"])
     told = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     runtime.write_atomically(folder / "config.json", told.encode())

@@ -1,0 +1,42 @@
+"""Fine-tuning BERT to sort texts, or pairs of texts, into classes (lesson 08).
+
+"BERT: Pre-training of Deep Bidirectional Transformers", Devlin et al. 2019, section 4.1 and
+appendix A.3: `classifier` has the model, `examples` its batches, `tables` the data and what is
+wrong with it, `recipe` the classic recipe and a whole run, `scores` what answers are worth, `using`
+a trained model.
+"""
+
+from course.fine_tuning.classifier import BertClassifier
+from course.fine_tuning.examples import ExampleBatches, Examples, encode
+from course.fine_tuning.recipe import Recipe, train_classifier
+from course.fine_tuning.scores import Figure, confusion_matrix, scores
+from course.fine_tuning.tables import Task, drop_seen, read_task
+from course.fine_tuning.using import (
+    Classifier,
+    Prediction,
+    export_classifier,
+    load_classifier,
+)
+from course.optimizers import adamw
+from course.training import WarmupLinear
+
+__all__ = [
+    "BertClassifier",
+    "Classifier",
+    "ExampleBatches",
+    "Examples",
+    "Figure",
+    "Prediction",
+    "Recipe",
+    "Task",
+    "WarmupLinear",
+    "adamw",
+    "confusion_matrix",
+    "drop_seen",
+    "encode",
+    "export_classifier",
+    "load_classifier",
+    "read_task",
+    "scores",
+    "train_classifier",
+]
