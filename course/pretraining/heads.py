@@ -7,7 +7,7 @@ from course.transformer.blocks import layer_norm
 
 
 class _OverEncoder(keras.Model):
-    """A model whose one argument is an encoder."""
+    """A model on top of an encoder, which is its one argument."""
 
     def __init__(self, encoder, **kwargs):
         super().__init__(**{"dtype": encoder.dtype_policy, **kwargs})
@@ -154,21 +154,23 @@ class BertForPretraining(_OverEncoder):
         return logits, self.next_sentence.classifier(pooled)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        labels, followed = y
+        labels, next_labels = (ops.cast(each, "int32") for each in y)
         logits, next_logits = (ops.cast(each, "float32") for each in y_pred)
         real = ops.cast(ops.not_equal(labels, self.encoder.pad_id), "float32")  # (batch, places)
-        places = ops.sum(real)
+        places, rows = ops.sum(real), ops.cast(ops.shape(next_labels)[0], "float32")
 
-        def mean(values):
-            return ops.sum(ops.cast(values, "float32") * real) / ops.maximum(places, 1.0)
+        def losses(labels, logits):
+            return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
-        cross_entropy = ops.sparse_categorical_crossentropy
-        masked = mean(cross_entropy(labels, logits, from_logits=True))
-        following = ops.mean(cross_entropy(followed, next_logits, from_logits=True))
-        hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), labels.dtype), labels)
-        next_hits = ops.equal(ops.cast(ops.argmax(next_logits, axis=-1), followed.dtype), followed)
-        rows = ops.cast(ops.shape(followed)[0], "float32")
-        measured = ((masked, places), (mean(hits), places), (ops.mean(next_hits), rows))
-        for metric, (value, weight) in zip(self.means, measured, strict=True):
-            metric.update_state(value, sample_weight=weight)
+        def hits(labels, logits):
+            right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), labels)
+            return ops.cast(right, "float32")
+
+        def mean(values):  # over the places where there is a label
+            return ops.sum(values * real) / ops.maximum(places, 1.0)
+
+        masked, following = mean(losses(labels, logits)), ops.mean(losses(next_labels, next_logits))
+        figures = (masked, mean(hits(labels, logits)), ops.mean(hits(next_labels, next_logits)))
+        for metric, figure, weight in zip(self.means, figures, (places, places, rows), strict=True):
+            metric.update_state(figure, sample_weight=weight)
         return masked + following

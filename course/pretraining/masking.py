@@ -1,0 +1,100 @@
+"""Task 1: which tokens are hidden, and what stands in their places (section 3.1)."""
+
+import math
+import re
+
+import numpy as np
+
+SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]")
+
+
+class Masking:
+    """Chooses tokens to be predicted and hides them: 80 % behind `[MASK]`, 10 % behind another.
+
+    The other 10 % stay as they are, so that the model has to think about every token: it cannot
+    know which of those that it sees are to be predicted. Special tokens are never chosen, `[UNK]`
+    among them, and never put in a token's place.
+
+    Args:
+        tokenizer: a `Tokenizer`.
+        rate: the share of a row's tokens that is chosen, rounded to the next whole number, at least
+            one.
+        whole_words: whether pieces of a word are chosen together. Words are taken in a random order
+            while they fit into the same number; one that does not fit is left out.
+        mask_share, random_share: of the chosen tokens; the rest stays.
+
+    Call arguments:
+        ids: integer array `(rows, length)`.
+        rng: a NumPy generator.
+
+    Returns:
+        The ids with hidden tokens, `(rows, length)`; the places of those that were chosen, in
+        order, `(rows, places)`, and 0 where a row has fewer; the ids that stood there, `(rows,
+        places)`, and pad_id where a row has fewer. All int32.
+
+    Reference: Devlin et al. 2019, section 3.1, task 1, and appendix A.1; whole words as in the
+    authors' code.
+    """
+
+    def __init__(
+        self, tokenizer, rate=0.15, *, whole_words=False, mask_share=0.8, random_share=0.1
+    ):
+        if not 0 < rate < 1 or min(mask_share, random_share) < 0 or mask_share + random_share > 1:
+            raise ValueError(
+                f"rate = {rate}, mask_share = {mask_share}, random_share = {random_share}: "
+                "expected a rate between 0 and 1, and shares of 0 or more that sum to at most 1."
+            )
+        self.rate, self.whole_words = rate, whole_words
+        self.mask_share, self.random_share = mask_share, random_share
+        self.mask_id, self.pad_id = tokenizer.mask_id, tokenizer.pad_id
+        tokens, bpe = tokenizer.vocabulary, tokenizer.kind == "bpe"
+        self.special = np.array([bool(SPECIAL.fullmatch(token)) for token in tokens])
+        self.ordinary = np.flatnonzero(~self.special).astype("int32")
+        continues = [not t.startswith("Ġ") if bpe else t.startswith("##") for t in tokens]
+        self.continues = np.array(continues) & ~self.special
+
+    def places(self, length):
+        """The most tokens that can be chosen of a row of so many."""
+        return math.ceil(self.rate * length)
+
+    def __call__(self, ids, rng):
+        chosen = self.choose(ids, rng)  # (rows, length)
+        most = self.places(ids.shape[1])
+        positions = np.argsort(~chosen, axis=1, kind="stable")[:, :most]  # chosen ones first
+        real = np.arange(most) < chosen.sum(axis=1, keepdims=True)  # (rows, places)
+        labels = np.take_along_axis(ids, positions, axis=1)
+        draw = rng.random(real.shape)
+        other = self.ordinary[rng.integers(0, len(self.ordinary), real.shape)]
+        shown = np.where(draw < self.mask_share + self.random_share, other, labels)
+        shown = np.where(draw < self.mask_share, self.mask_id, shown)
+        masked = ids.astype("int32")
+        rows, places = np.nonzero(real)
+        masked[rows, positions[rows, places]] = shown[rows, places]
+        positions, labels = np.where(real, positions, 0), np.where(real, labels, self.pad_id)
+        return masked, positions.astype("int32"), labels.astype("int32")
+
+    def choose(self, ids, rng):
+        """Which tokens are to be predicted: boolean `(rows, length)`."""
+        free = ~self.special[ids]  # (rows, length)
+        wanted = free.sum(axis=1)
+        wanted = np.where(wanted > 0, np.maximum(np.rint(self.rate * wanted), 1), 0).astype(int)
+        noise = np.where(free, rng.random(ids.shape), 2.0)  # what is special comes last
+        if not self.whole_words:
+            rank = np.argsort(np.argsort(noise, axis=1), axis=1)
+            return rank < wanted[:, None]
+        before = np.pad(free, ((0, 0), (1, 0)))[:, :-1]  # whether the token before may be chosen
+        begins = free & ~(self.continues[ids] & before)
+        place = np.arange(ids.shape[1])
+        head = np.maximum.accumulate(np.where(begins, place, 0), axis=1)  # of each token's word
+        size = np.zeros(ids.shape, int)
+        np.add.at(size, (np.arange(len(ids))[:, None], head), free)  # tokens, at a word's head
+        words = np.argsort(np.where(begins, noise, 2.0), axis=1)  # heads in a random order
+        chosen, total = np.zeros(ids.shape, bool), np.zeros(len(ids), int)
+        for word in words.T[: int(begins.sum(axis=1).max(initial=0))]:
+            more = size[np.arange(len(ids)), word]
+            fits = (more > 0) & begins[np.arange(len(ids)), word] & (total + more <= wanted)
+            chosen[fits, word[fits]] = True
+            total += np.where(fits, more, 0)
+            if (total == wanted).all():
+                break
+        return free & np.take_along_axis(chosen, head, axis=1)

@@ -1,0 +1,274 @@
+"""From files of text to a pretrained encoder: one recipe, one run, resumable."""
+
+import json
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from keras import ops
+
+from course import runtime, training
+from course.optimizers import adamw
+from course.pretraining.batches import PretrainingBatches
+from course.pretraining.encoder import BertEncoder
+from course.pretraining.heads import BertForPretraining
+from course.pretraining.masking import Masking
+from course.pretraining.text import Corpus, documents
+from course.tokens import Tokenizer
+from course.training import WarmupLinear
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every setting of a pretraining run. The defaults are a small model for a laptop's evening.
+
+    Attributes:
+        vocabulary: path of a published `vocab.txt`; None learns one of `vocab_size` tokens.
+        vocab_size, vocab_sentences: of a learned one; from so many sentences, drawn at random.
+        lowercase: whether capitals and accents are taken away.
+        num_layers, d_model, num_heads, d_ff, dropout: the encoder's.
+        max_positions: rows of its table of positions; a later fine-tuning reads texts so long.
+        max_length: the longest row in training, special tokens included.
+        mask_rate, whole_words: see `Masking`.
+        batch_size: rows of a batch.
+        accumulate: batches of an update.
+        multiple: widths of batches are multiples of it.
+        steps: updates in all. They set the schedule, so that a run cannot be prolonged.
+        peak: the largest learning rate, reached after `warmup_steps`; it then falls to 0 in a line.
+        weight_decay, beta_2, epsilon, clipnorm: of AdamW, see `course.optimizers.adamw`.
+        seed: of the vocabulary's sentences, the weights, the data and the dropout.
+        round_steps: updates between two checkpoints.
+        keep: checkpoints that are kept.
+        mixed: "mixed_bfloat16", "mixed_float16" or None for float32.
+    """
+
+    vocabulary: str | None = None
+    vocab_size: int = 8000
+    vocab_sentences: int = 500_000
+    lowercase: bool = True
+    num_layers: int = 4
+    d_model: int = 256
+    num_heads: int = 4
+    d_ff: int = 1024
+    dropout: float = 0.1
+    max_positions: int = 512
+    max_length: int = 128
+    mask_rate: float = 0.15
+    whole_words: bool = False
+    batch_size: int = 32
+    accumulate: int = 1
+    multiple: int = 32
+    steps: int = 20_000
+    peak: float = 5e-4
+    warmup_steps: int = 1000
+    weight_decay: float = 0.01
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+    clipnorm: float = 1.0
+    seed: int = 0
+    round_steps: int = 500
+    keep: int = 2
+    mixed: str | None = None
+
+    def model(self, vocab_size, pad_id=0):
+        """A new `BertForPretraining` of this recipe."""
+        encoder = BertEncoder(
+            vocab_size,
+            self.num_layers,
+            self.d_model,
+            self.num_heads,
+            self.d_ff,
+            max_length=self.max_positions,
+            dropout=self.dropout,
+            pad_id=pad_id,
+            dtype=self.mixed,
+            name="encoder",
+        )
+        return BertForPretraining(encoder, name="bert")
+
+    def optimizer(self, model):
+        """AdamW with warm-up and linear decay, both counted in updates."""
+        steps = (self.warmup_steps * self.accumulate, self.steps * self.accumulate)
+        return adamw(
+            model,
+            WarmupLinear(self.peak, *steps),
+            weight_decay=self.weight_decay,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+            clipnorm=self.clipnorm,
+            accumulate=self.accumulate,
+        )
+
+    def batches(self, corpus, tokenizer, **options):
+        """The `PretrainingBatches` of this recipe."""
+        return PretrainingBatches(
+            corpus,
+            tokenizer,
+            Masking(tokenizer, self.mask_rate, whole_words=self.whole_words),
+            batch_size=self.batch_size,
+            max_length=self.max_length,
+            multiple=self.multiple,
+            seed=self.seed,
+            **options,
+        )
+
+
+def pretrain(
+    recipe,
+    sources,
+    folder,
+    *,
+    validation=None,
+    round_callbacks=(),
+    deterministic=False,
+    verbose=0,
+):
+    """Pretrains an encoder on text; call it again to go on after a stop.
+
+    Args:
+        recipe: a `Recipe`.
+        sources: list of names of data sets and paths of text files, see `documents`.
+        folder: where the run lives: tokenizer, recipe, the text as ids, checkpoints, log,
+            TensorBoard's files.
+        validation: such a list, on which the best checkpoint is chosen; else by the training loss.
+        round_callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps` updates.
+        deterministic: whether operations have to give the same bits in every run. Slower.
+        verbose: as Keras' `fit` takes it.
+
+    Returns:
+        The `BertForPretraining` with its last weights, and the log (see `training.train`), in which
+        a step is a batch.
+
+    Raises:
+        ValueError: if the folder holds a run with another recipe or other text.
+    """
+    folder = Path(folder)
+    if recipe.max_length > recipe.max_positions:
+        raise ValueError(
+            f"max_length = {recipe.max_length} and max_positions = {recipe.max_positions}: "
+            "raise max_positions, or cut the rows."
+        )
+    training.WarmupLinear(recipe.peak, recipe.warmup_steps, recipe.steps)  # before hours of reading
+    runtime.seed_everything(recipe.seed, deterministic=deterministic)
+    tokenizer = _tokenizer(recipe, sources, folder)
+    corpus = _corpus(recipe, sources, tokenizer, folder / "corpus")
+    model = recipe.model(tokenizer.vocab_size, tokenizer.pad_id)
+    model.compile(recipe.optimizer(model), jit_compile=runtime.jit_compile())
+    if validation is not None:
+        held_out = _corpus(recipe, validation, tokenizer, folder / "validation")
+        validation = recipe.batches(held_out, tokenizer, shuffle=False)
+    settings = {**asdict(recipe), "corpus": corpus.note}
+    del settings["keep"]
+    log = training.train(
+        model,
+        recipe.batches(corpus, tokenizer),
+        steps=recipe.steps * recipe.accumulate,
+        folder=folder,
+        round_steps=recipe.round_steps * recipe.accumulate,
+        validation=validation,
+        monitor="masked_loss" if validation is None else "val_masked_loss",
+        keep=recipe.keep,
+        settings=settings,
+        callbacks=round_callbacks,
+        verbose=verbose,
+    )
+    runtime.write_atomically(folder / "recipe.json", json.dumps(asdict(recipe), indent=1).encode())
+    return model, log
+
+
+def _tokenizer(recipe, sources, folder):
+    """The vocabulary of an earlier call, a published one, or a new one of the text."""
+    if (folder / "tokenizer.json").exists():
+        return Tokenizer.load(folder)
+    if recipe.vocabulary is not None:
+        tokenizer = Tokenizer.from_vocab(recipe.vocabulary, recipe.lowercase)
+    else:
+        found = (sentence for document in documents(sources) for sentence in document)
+        drawn = _sample(found, recipe.vocab_sentences, random.Random(recipe.seed))
+        tokenizer = Tokenizer.learn(drawn, recipe.vocab_size, lowercase=recipe.lowercase)
+    tokenizer.save(folder)
+    return tokenizer
+
+
+def _sample(stream, count, rng):
+    """So many elements of a stream, each with the same chance, and never more in memory."""
+    drawn = []
+    for number, element in enumerate(stream):
+        if number < count:
+            drawn.append(element)
+        elif (place := rng.randrange(number + 1)) < count:
+            drawn[place] = element
+    return drawn
+
+
+def _corpus(recipe, sources, tokenizer, folder):
+    """The text as ids, written when it is first needed."""
+    sources = [str(source) for source in ([sources] if isinstance(sources, str) else sources)]
+    sizes = [Path(s).stat().st_size if Path(s).is_file() else None for s in sources]
+    note = {"sources": sources, "sizes": sizes, "max_length": recipe.max_length}
+    corpus = Corpus.open(folder)
+    if corpus is None:
+        longest = max((recipe.max_length - 3) // 2, 1)
+        corpus = Corpus.write(folder, documents(sources), tokenizer, longest, note)
+    if corpus.note != note:
+        raise ValueError(
+            f"{folder} was made of {corpus.note}, and now it is {note}: choose another folder, or "
+            "delete this one."
+        )
+    return corpus
+
+
+def load_pretrained(folder, which="last"):
+    """The model of a run's folder.
+
+    Args:
+        folder: what `pretrain` was given.
+        which: "last", "best" by validation, or the path of a checkpoint.
+
+    Returns:
+        A `BertForPretraining` and its `Tokenizer`.
+
+    Raises:
+        FileNotFoundError: if there is no run in the folder.
+    """
+    folder = Path(folder)
+    if not (folder / "recipe.json").exists():
+        raise FileNotFoundError(f"{folder} holds no finished run: pretrain there first.")
+    recipe = Recipe(**json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    tokenizer = Tokenizer.load(folder)
+    model = recipe.model(tokenizer.vocab_size, tokenizer.pad_id)
+    paths = {"last": training.checkpoints(folder)[-1], "best": folder / "best.safetensors"}
+    training.load_checkpoint(paths.get(which, which), model)
+    return model, tokenizer
+
+
+def fill_mask(model, tokenizer, text, count=5):
+    """What a model expects behind each `[MASK]` of a text.
+
+    Args:
+        model: a `MaskedLanguageModel`, or a model that has one as `masked_lm`.
+        tokenizer: its `Tokenizer`.
+        text: a string with "[MASK]" in it.
+        count: how many tokens to tell.
+
+    Returns:
+        For each `[MASK]` a list of (token, probability), the likeliest first.
+
+    Example:
+        >>> fill_mask(model, tokenizer, "He got up at six o'clock every [MASK].", 1)
+        [[('morning', 0.71)]]
+    """
+    model = getattr(model, "masked_lm", model)
+    ids = np.array([tokenizer.encode(text, read_special=True)], "int32")  # (1, length)
+    (places,) = np.nonzero(ids[0] == tokenizer.mask_id)
+    if not len(places):
+        raise ValueError(f"the text has no [MASK]: {text!r}")
+    sequence, _ = model.encoder((ids, np.zeros_like(ids)))
+    logits = model.logits_at(sequence, places[None].astype("int32"))[0]  # (places, vocab_size)
+    shares = ops.convert_to_numpy(ops.softmax(ops.cast(logits, "float32")))
+    best = np.argsort(-shares, axis=-1)[:, :count]
+    return [
+        [(tokenizer.id_to_token(int(i)), float(row[i])) for i in top]
+        for row, top in zip(shares, best, strict=True)
+    ]
