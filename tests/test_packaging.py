@@ -39,7 +39,7 @@ FLOORS = [
     ["fine_tuning", "question_answering", "generation", "interpretation", "trust"],
     ["exercises"],
     ["lab", "grading", "authoring"],
-    ["tour"],
+    ["tour", "train_commands"],
     ["cli"],
     ["__main__"],
 ]

@@ -1,0 +1,145 @@
+"""The commands `course train …`. Each imports what it needs when it runs."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+train_app = typer.Typer(
+    help="Trains a model; run again, it goes on where it was.", no_args_is_help=True
+)
+
+
+def stop(message):
+    """Ends the command with a message on stderr and exit code 2."""
+    typer.echo(f"course: {message}", err=True)
+    raise typer.Exit(2)
+
+
+@train_app.command()
+def translation(
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    data: Annotated[str, typer.Option(help="A data set of pairs: `course data list`.")],
+    pair: Annotated[str, typer.Option(help="Source and target.")] = "en-de",
+    test: Annotated[list[str] | None, typer.Option(help="Splits to score at the end.")] = None,
+    num_beams: Annotated[int, typer.Option(help="Beams when scoring; 1 is greedy.")] = 4,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="NAME=VALUE of course.translation.Recipe, for example steps=200."
+        ),
+    ] = None,
+    deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
+):
+    """Trains a Transformer to translate, and scores it on test splits."""
+    from course import translation
+    from course.data import DataError
+
+    source, _, target = pair.partition("-")
+    try:
+        recipe = _recipe(translation.Recipe, setting or ())
+        pairs, validation = (
+            translation.load_pairs(data, split, source, target) for split in ("train", "validation")
+        )
+        translator, log = translation.train_translator(
+            recipe, pairs, out, validation=validation, deterministic=deterministic, verbose=2
+        )
+        for split in test or ():
+            tests = translation.load_pairs(data, split, source, target)
+            found = translator([text for text, _ in tests], num_beams=num_beams)
+            references = [reference for _, reference in tests]
+            scores = {
+                "BLEU": translation.bleu(found, references, language=target),
+                "chrF": translation.chrf(found, references),
+            }
+            for name, score in scores.items():
+                typer.echo(f"{split:24} {name} {score['score']:.2f}  {score['signature']}")
+    except (DataError, ValueError, KeyError, ArithmeticError) as error:
+        stop(error)
+    last = log[-1]
+    typer.echo(f"{last['step']} steps in {last['seconds']:.0f} s; the run is in {out}")
+
+
+@train_app.command()
+def classify(
+    data: Annotated[str, typer.Argument(help="A data set, or a .csv, .tsv or .jsonl of your own.")],
+    out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="A checkpoint: folder or hub name. Else random.")
+    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="A file of validation rows.")] = None,
+    test: Annotated[list[Path] | None, typer.Option(help="Files of test rows.")] = None,
+    text: Annotated[str, typer.Option(help="The column of the text.")] = "text",
+    text2: Annotated[str, typer.Option(help="Of the second text, if there is one.")] = "text2",
+    label: Annotated[str, typer.Option(help="The column of the label.")] = "label",
+    drop_seen: Annotated[
+        str | None,
+        typer.Option(
+            help='Leave out training texts that other splits show: "whole", or "inside" a text.'
+        ),
+    ] = None,
+    check_only: Annotated[bool, typer.Option("--check", help="Only check the data.")] = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE of course.fine_tuning.Recipe: epochs=2."),
+    ] = None,
+    deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
+):
+    """Fine-tunes BERT to sort texts, or pairs of texts, into classes; checks the data first."""
+    from course import fine_tuning
+    from course.checkpoints import CheckpointError
+    from course.data import DataError
+
+    try:
+        if drop_seen not in (None, "whole", "inside"):
+            raise ValueError(f'--drop-seen {drop_seen}: choose "whole" or "inside".')
+        if out is None and not check_only:
+            raise ValueError("--out is missing: the folder where the run is to live.")
+        recipe = _recipe(fine_tuning.Recipe, setting or (), output_dir=str(out))
+        columns = {"text": text, "text2": text2, "label": label}
+        task = fine_tuning.read_task(
+            data, validation=validation, tests=test or (), seed=recipe.seed, **columns
+        )
+        if drop_seen:
+            task = task.without_seen(inside=drop_seen == "inside")
+        typer.echo(task.table())
+        for note in task.notes:
+            typer.echo(f"note: {note}")
+        if check_only:
+            return
+        _, scores, log = fine_tuning.train_classifier(
+            recipe, task, start, deterministic=deterministic, verbose=2
+        )
+    except (CheckpointError, DataError, ValueError, KeyError, ArithmeticError) as error:
+        stop(error)
+    typer.echo("the best checkpoint, with 95% intervals (accuracy: Wilson's; others: bootstrap)")
+    for split, figures in scores.items():
+        for name, figure in figures.items():
+            typer.echo(f"{split:16} {name:9} {figure}")
+    last = log[-1]
+    typer.echo(f"{last['step']} steps in {last['seconds']:.0f} s; the model is in {out / 'model'}")
+
+
+def _recipe(kind, settings, **given):
+    """A recipe from NAME=VALUE texts, and from what was given otherwise."""
+    import dataclasses
+
+    fields = [field for field in dataclasses.fields(kind) if field.name not in given]
+    known = {field.name: field.default for field in fields}
+    chosen = {}
+    for text in settings:
+        name, _, value = text.partition("=")
+        if name not in known:
+            raise ValueError(f"--set {text}: there is no {name!r}; there are {', '.join(known)}.")
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(value)
+        default = known[name]
+        fits = isinstance(value, type(default)) or (
+            isinstance(default, float) and isinstance(value, int)
+        )
+        if default is not None and not fits:
+            raise ValueError(f"--set {text}: expected a value like {default!r}.")
+        chosen[name] = value
+    return kind(**chosen, **given)
