@@ -1,4 +1,6 @@
-"""AdamW as BERT's recipes need it: no decay on vectors, every gradient counted whole."""
+"""AdamW as BERT's recipes need it: no decay on vectors, whole gradients, torch's epsilon."""
+
+import math
 
 import keras
 from keras import ops
@@ -12,10 +14,30 @@ class AdamW(keras.optimizers.AdamW):
     each as often as it was used. Keras 3.15 squares and clips them one by one: of a row that was
     used twice with gradient 1, Adam's second moment sees 1² + 1² and not (1 + 1)². Here, as on JAX
     and in torch, it sees the sum.
+
+    And the update is that of the paper's algorithm 1, as in torch: epsilon is added to √v̂, the
+    second moment without its bias. Keras adds it to √v, in the first steps 30 times smaller, where
+    it weighs as much more, and a deep model has gradients small enough to feel it. Keras also takes
+    1 - β₂ᵗ as a difference of float32 numbers near 1, which leaves four digits of it.
+
+    Reference: Kingma & Ba 2015, algorithm 1; the end of section 2 has Keras' order.
     """
 
     def apply(self, grads, trainable_variables=None):
         return super().apply([_whole(grad) for grad in grads], trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.amsgrad:
+            return super().update_step(gradient, variable, learning_rate)
+        place, dtype = self._get_variable_index(variable), variable.dtype
+        m, v = self._momentums[place], self._velocities[place]
+        gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        step = ops.cast(self.iterations + 1, dtype)
+        m_bias, v_bias = (-ops.expm1(step * math.log(b)) for b in (self.beta_1, self.beta_2))
+        moved = rate / m_bias * m / (ops.sqrt(v / v_bias) + self.epsilon)
+        self.assign_sub(variable, moved)
 
 
 def _whole(grad):
