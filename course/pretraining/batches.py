@@ -216,9 +216,10 @@ def draw_pairs(sentences, documents, room, rng):
     wanted = np.where(alone, first_length, second_length)
     exchanged = (rng.random(len(first)) < 0.5) | alone
     which = np.flatnonzero(exchanged)
-    found, length = _elsewhere(sentences, documents, first[which], wanted[which], rng)
+    left = room - first_length[which]
+    found, length = _elsewhere(sentences, documents, first[which], wanted[which], left, rng)
     second[which] = sentences[found]
-    second_length[which] = np.minimum(length, room - first_length[which])
+    second_length[which] = np.minimum(length, left)
     label = exchanged.astype("int32")
     return Pairs(sentences[first], first_length, second, second_length, label)
 
@@ -240,11 +241,24 @@ def _runs(sentences, documents, room):
         at, ends = stop[more], ends[more]
     first, stop = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.argsort(first)
-    return first[order], stop[order]
+    first, stop = first[order], stop[order]
+    # The last sentence of a document, left alone, takes the one before from a run of three or more.
+    alone = np.flatnonzero((stop - first == 1) & ~np.isin(first, documents))
+    fits = sentences[stop[alone]] - sentences[first[alone] - 1] <= room
+    alone = alone[fits & (stop[alone - 1] - first[alone - 1] > 2)]
+    first[alone] -= 1
+    stop[alone - 1] -= 1
+    return first, stop
 
 
-def _elsewhere(sentences, documents, first, wanted, rng):
+def _elsewhere(sentences, documents, first, wanted, most, rng):
     """Second texts from other documents: whole sentences, as near to `wanted` tokens as can be.
+
+    Args:
+        sentences, documents, rng: see `draw_pairs`.
+        first: the first sentence of each first text, `(pairs,)`.
+        wanted: how long its second text should be, `(pairs,)`.
+        most: how long it may be, `(pairs,)`; more only if each start that was drawn gives more.
 
     Returns:
         The first sentence of each, and its length in tokens.
@@ -258,7 +272,8 @@ def _elsewhere(sentences, documents, first, wanted, rng):
     above = np.searchsorted(sentences, sentences[start] + wanted, side="left")
     above = np.clip(above, start + 1, end)
     below = np.maximum(above - 1, start + 1)
-    miss = [np.abs(sentences[stop] - sentences[start] - wanted) for stop in (above, below)]
+    lengths = [sentences[stop] - sentences[start] for stop in (above, below)]
+    miss = [np.abs(length - wanted) + (length > most) * sentences[-1] for length in lengths]
     stop = np.where(miss[0] < miss[1], above, below)
     best = np.argmin(np.minimum(*miss), axis=0), np.arange(len(first))
     return start[best], (sentences[stop] - sentences[start])[best]

@@ -48,7 +48,8 @@ def documents(sources):
             need be with its split and its column: "world-stories", "imdb/unsupervised",
             "world-summaries/train/summary"; else they are "train" and "text". A row is a document;
             of running text (WikiText) a row is a line. A path is that of a text file, plain, .gz or
-            .xz, in which an empty line ends a document.
+            .xz. In running text and files an empty line ends a document, unless that is a single
+            sentence so far, such as a heading.
 
     Yields:
         Lists of sentences.
@@ -63,10 +64,14 @@ def documents(sources):
             texts, running = _column(name, split, column)
         else:
             texts, running = _lines(Path(source)), True
+        heading = []
         for group in _groups(texts, running):
-            found = [sentence for text in group for sentence in sentences(text)]
-            for start in range(0, len(found), MOST):
-                yield found[start : start + MOST]
+            found = heading + [sentence for text in group for sentence in sentences(text)]
+            heading = found if running and len(found) == 1 else []
+            if not heading:
+                yield from (found[start : start + MOST] for start in range(0, len(found), MOST))
+        if heading:
+            yield heading
 
 
 def _column(name, split, column):
