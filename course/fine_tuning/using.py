@@ -194,7 +194,8 @@ def export_classifier(classifier, folder):
         @tf.function(input_signature=[strings])
         def __call__(self, texts):
             ids = self.tokenizer.tokenize_plain(texts)
-            return answer(framed(cut(ids, tf.fill([ids.nrows()], most - 2)), end), None)
+            room = tf.fill([ids.nrows()], tf.constant(most - 2, tf.int64))
+            return answer(framed(cut(ids, room), end), None)
 
         @tf.function(input_signature=[strings, tf.TensorSpec([None], tf.string, name="pairs")])
         def pairs(self, texts, pairs):
