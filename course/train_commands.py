@@ -39,7 +39,7 @@ def translation(
 
     source, _, target = pair.partition("-")
     try:
-        recipe = _recipe(translation.Recipe, setting or ())
+        recipe = recipe_from(translation.Recipe, setting or ())
         pairs, validation = (
             translation.load_pairs(data, split, source, target) for split in ("train", "validation")
         )
@@ -60,6 +60,44 @@ def translation(
         stop(error)
     last = log[-1]
     typer.echo(f"{last['step']} steps in {last['seconds']:.0f} s; the run is in {out}")
+
+
+@train_app.command()
+def bert_pretrain(
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            help="NAME[/SPLIT[/COLUMN]] of a data set, or a text file in which an empty line ends "
+            "a document; may be given several times."
+        ),
+    ],
+    validation: Annotated[
+        list[str] | None, typer.Option(help="The same, to choose the best checkpoint on.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE of course.pretraining.Recipe: steps=200."),
+    ] = None,
+    deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
+):
+    """Pretrains BERT on text, and writes it as `course train classify --from OUT/bert` reads it."""
+    from course import pretraining
+    from course.checkpoints import save_bert
+    from course.data import DataError
+
+    try:
+        recipe = recipe_from(pretraining.Recipe, setting or ())
+        _, log = pretraining.pretrain(
+            recipe, data, out, validation=validation, deterministic=deterministic, verbose=2
+        )
+        model, tokenizer = pretraining.load_pretrained(out, "last")
+        if not (out / "bert" / "config.json").exists():
+            save_bert(model, out / "bert", tokenizer=tokenizer)
+    except (DataError, ValueError, KeyError, ArithmeticError) as error:
+        stop(error)
+    updates, seconds = log[-1]["step"] // recipe.accumulate, log[-1]["seconds"]
+    typer.echo(f"{updates} updates in {seconds:.0f} s; the model is in {out / 'bert'}")
 
 
 @train_app.command()
@@ -97,7 +135,7 @@ def classify(
             raise ValueError(f'--drop-seen {drop_seen}: choose "whole" or "inside".')
         if out is None and not check_only:
             raise ValueError("--out is missing: the folder where the run is to live.")
-        recipe = _recipe(fine_tuning.Recipe, setting or (), output_dir=str(out))
+        recipe = recipe_from(fine_tuning.Recipe, setting or (), output_dir=str(out))
         columns = {"text": text, "text2": text2, "label": label}
         task = fine_tuning.read_task(
             data, validation=validation, tests=test or (), seed=recipe.seed, **columns
@@ -122,7 +160,7 @@ def classify(
     typer.echo(f"{last['step']} steps in {last['seconds']:.0f} s; the model is in {out / 'model'}")
 
 
-def _recipe(kind, settings, **given):
+def recipe_from(kind, settings, **given):
     """A recipe from NAME=VALUE texts, and from what was given otherwise."""
     import dataclasses
 

@@ -640,7 +640,7 @@ GOOD = [{"text": "A fine, long film.", "label": 1}, {"text": 'She said "no".', "
         ("t.csv", 'text;label\n"A fine, long film.";good\n"She said ""no"".";bad\n'),
         ("t.tsv", 'id\ttext\tlabel\n1\tA fine, long film.\tgood\n2\tShe said "no".\tbad\n'),
         ("t.jsonl", "".join(json.dumps(row) + "\n" for row in GOOD)),
-        ("t.jsonl.gz", gzip.compress("\n".join(map(json.dumps, GOOD)).encode())),
+        ("t.jsonl.gz", gzip.compress("\n".join(map(json.dumps, GOOD)).encode(), mtime=0)),
         ("T.CSV", 'text,label\n"A fine, long film.",good\n\n"She said ""no"".",bad\n'),
     ],
 )
@@ -685,7 +685,7 @@ def test_read_table_renames_columns_and_reads_all_of_them_by_default(tmp_path):
         ("t.jsonl", '{"text": "a", "label": 1}\n{"text":\n', r"row 2: bad JSON"),
         ("t.jsonl", '{"text": null, "label": 1}\n', r"row 1, column 'text': None"),
         ("t.jsonl", '{"text": "a", "label": true}\n', r"unknown label True"),
-        ("t.csv.gz", gzip.compress(b"text,label\n" * 99)[:-9], "truncated or damaged"),
+        ("t.csv.gz", gzip.compress(b"text,label\n" * 99, mtime=0)[:-9], "truncated or damaged"),
         ("t.xlsx", "PK", r"suffix '\.xlsx'.*CSV UTF-8"),
     ],
 )

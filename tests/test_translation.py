@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, numbers
 
-from course import training, translation
+from course import data, training, translation
 from course.tokens import Tokenizer
 from course.transformer import Transformer
 
@@ -322,9 +322,29 @@ def test_bleu_and_chrf_are_sacrebleus_with_their_signatures():
         translation.bleu(found, wanted[:1])
 
 
+def test_pairs_that_nobody_divided_are_divided_so_that_no_sentence_is_on_two_sides(monkeypatch):
+    # Each sentence occurs twice: with its neighbour on one side, and with that on the other.
+    chain = [(f"e{i}", f"z{j}") for i in range(900) for j in (i, i // 9 * 9)]
+    chain += [("Hello", "e5")]  # one text in two languages ties nothing together
+    rows = [{"en": e, "zh": z, "attribution": ""} for e, z in chain]
+    monkeypatch.setattr(data, "load", lambda name, split: rows if split == "all" else None)
+    splits = {
+        split: translation.load_pairs("tatoeba-en-zh", split, "en", "zh")
+        for split in ("train", "validation", "test")
+    }
+    assert sorted(pair for pairs in splits.values() for pair in pairs) == sorted(chain)
+    assert 0.05 < len(splits["test"]) / len(chain) < 0.2
+    assert splits["validation"]
+    for side in (0, 1):
+        seen = [{pair[side] for pair in pairs} for pairs in splits.values()]
+        assert sum(map(len, seen)) == len(set().union(*seen))
+    with pytest.raises(ValueError, match=r"'val2'.* divided into train, validation, test"):
+        translation.load_pairs("tatoeba-en-zh", "val2", "en", "zh")
+
+
 def test_pairs_of_a_named_data_set(shared_data, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(shared_data))
-    pairs = translation.load_pairs("multi30k", "val", "en", "de")
+    pairs = translation.load_pairs("multi30k", "validation", "en", "de")
     assert len(pairs) == 1014 and all(len(pair) == 2 for pair in pairs)
 
 

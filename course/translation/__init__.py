@@ -1,15 +1,16 @@
 """Teaching a Transformer to translate (lesson 05).
 
 "Attention Is All You Need", Vaswani et al. 2017, section 5: `loss` has label smoothing and what
-trains with it (5.4), `recipe` sentence pairs and a whole run (5.1 to 5.3), `using` a trained model,
-`scores` BLEU and chrF (6.1). The schedules and what keeps a run alive are in `course.training`.
+trains with it (5.4), `pairs` sentences by name, `recipe` a whole run (5.1 to 5.3), `using` a
+trained model, `scores` BLEU and chrF (6.1). The schedules and what keeps a run alive are in
+`course.training`.
 """
 
 from course.training import InverseSquareRoot, WarmupLinear
 from course.translation.loss import TeacherForcing, label_smoothed_loss, masked_accuracy
+from course.translation.pairs import load_pairs
 from course.translation.recipe import (
     Recipe,
-    load_pairs,
     load_translator,
     pair_batches,
     train_translator,

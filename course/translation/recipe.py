@@ -7,26 +7,12 @@ from pathlib import Path
 
 import keras
 
-from course import data, runtime, training
+from course import runtime, training
 from course.tokens import TokenBatches, Tokenizer
 from course.training import InverseSquareRoot
 from course.transformer import Transformer
 from course.translation.loss import TeacherForcing
 from course.translation.using import LONGEST, Translator
-
-
-def load_pairs(name, split, source="en", target="de"):
-    """The sentence pairs of a named data set, as (source, target) strings.
-
-    Args:
-        name: see `course data list`.
-        split: "train", "validation", …
-        source, target: the languages; the embedded world has one direction a data set.
-    """
-    rows = data.load(name, split)
-    if "source" in rows[0]:
-        return [(row["source"], row["target"]) for row in rows]
-    return [(row[source], row[target]) for row in rows]
 
 
 def pair_batches(tokenizer, pairs, max_tokens=4096, **options):
