@@ -126,9 +126,10 @@ def classify(
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
 ):
     """Fine-tunes BERT to sort texts, or pairs of texts, into classes; checks the data first."""
+    from course import runtime
+
+    runtime.start()  # first, without the framework's notes
     from course import fine_tuning
-    from course.checkpoints import CheckpointError
-    from course.data import DataError
 
     try:
         if drop_seen not in (None, "whole", "inside"):
@@ -147,10 +148,12 @@ def classify(
             typer.echo(f"note: {note}")
         if check_only:
             return
+        if start is None:
+            typer.echo(f"note: no --from, so a model of size {recipe.size} from random weights")
         _, scores, log = fine_tuning.train_classifier(
             recipe, task, start, deterministic=deterministic, verbose=2
         )
-    except (CheckpointError, DataError, ValueError, KeyError, ArithmeticError) as error:
+    except (ValueError, KeyError, ArithmeticError, OSError) as error:  # DataError is a ValueError
         stop(error)
     typer.echo("the best checkpoint, with 95% intervals (accuracy: Wilson's; others: bootstrap)")
     for split, figures in scores.items():
