@@ -300,19 +300,15 @@ def test_figures_are_means_over_tokens_not_over_batches(course, keras, rng):
     assert told["masked_accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
-def test_it_trains_in_mixed_precision(course, keras, rng, dtype):
-    from course.optimizers import adamw
-
+def test_it_trains_in_float16(course, keras, rng):
     keras.utils.set_random_seed(0)
-    ours = course.BertForPretraining(encoder(course, SIZES[0], dtype=dtype, dropout=0.0))
+    ours = course.BertForPretraining(encoder(course, SIZES[0], dtype="mixed_float16", dropout=0.0))
     inputs, targets = batch_of(rng)
-    assert numbers(ours(inputs)[0]).dtype != "float32"
-    ours.compile(adamw(ours, 0.01, accumulate=2), jit_compile=False)
-    history = ours.fit(*((inputs, targets)), batch_size=4, epochs=12, verbose=0).history["loss"]
-    assert np.isfinite(history).all() and history[-1] < 0.8 * history[0]
-    scaled = type(ours.optimizer).__name__ == "LossScaleOptimizer"
-    assert scaled == (dtype == "mixed_float16")
+    assert numbers(ours(inputs)[0]).dtype == "float16"
+    ours.compile(keras.optimizers.SGD(0.5), jit_compile=False)
+    losses = ours.fit(inputs, targets, batch_size=4, epochs=12, verbose=0).history["loss"]
+    assert np.isfinite(losses).all() and losses[-1] < 0.9 * losses[0]
+    assert type(ours.optimizer).__name__ == "LossScaleOptimizer"
 
 
 # Masks
@@ -625,7 +621,7 @@ def test_it_goes_straight_into_fit(course, keras, corpus, tokenizer):
     data = batches(course, corpus, tokenizer, multiple=16, batch_size=64)
     body = course.BertEncoder(tokenizer.vocab_size, 1, 16, 2, 32, max_length=64)
     model = course.BertForPretraining(body)
-    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.5), jit_compile=False)
     history = model.fit(data, epochs=2, shuffle=False, verbose=0).history
     assert data.epoch == 2
     assert history["masked_loss"][1] < history["masked_loss"][0]
@@ -655,44 +651,41 @@ def test_too_little_text_and_too_short_rows_are_refused(course, tokenizer):
     assert len(batches(course, two, tokenizer)) == 1  # fewer rows than a batch has
 
 
-OTHER = """
-    import hashlib, sys
-    import numpy as np
-    from course import pretraining
-    from course.tokens import Tokenizer
+DIGEST = """
+import hashlib, sys
+from course import pretraining
+from course.tokens import Tokenizer
 
-    tokenizer = Tokenizer.load(sys.argv[1])
+def digest(folder):
+    tokenizer = Tokenizer.load(folder)
     data = pretraining.PretrainingBatches(
-        pretraining.Corpus.open(sys.argv[1] + "/corpus"), tokenizer, batch_size=16, max_length=64
+        pretraining.Corpus.open(folder + "/corpus"), tokenizer, batch_size=16, max_length=64
     )
     told = hashlib.sha256()
     for (ids, segments, positions), (labels, following) in data:
         for array in (ids, segments, positions, labels, following):
             told.update(array.tobytes())
-    print(told.hexdigest(), __import__("keras").backend.backend())
+    return told.hexdigest()
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not installed("tensorflow", "jax"), reason="needs both backends")
-def test_both_backends_get_the_same_arrays(course, stories, tokenizer, tmp_path):
-    import textwrap
-
+def test_both_backends_get_the_same_arrays(course, stories, tokenizer, backend, tmp_path):
     tokenizer.save(tmp_path)
     course.Corpus.write(tmp_path / "corpus", stories, tokenizer, 30)
-    found = []
-    for backend in ("tensorflow", "jax"):
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(OTHER), tmp_path],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend},
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        found.append(done.stdout.split())
-    assert [backend for _, backend in found] == ["tensorflow", "jax"]
-    assert found[0][0] == found[1][0]
+    here = {}
+    exec(DIGEST, here)
+    (other,) = {"tensorflow", "jax"} - {backend}
+    done = subprocess.run(
+        [sys.executable, "-c", DIGEST + "print(digest(sys.argv[1]))", tmp_path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": other},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == here["digest"](str(tmp_path))
 
 
 # Text
@@ -841,7 +834,7 @@ def test_a_learned_vocabulary_comes_from_a_fair_sample():
 def run(course, tmp_path_factory):
     """A short run, and its folder."""
     folder = tmp_path_factory.mktemp("run")
-    recipe = course.Recipe(**{**TINY, "peak": 0.01})
+    recipe = course.Recipe(**{**TINY, "peak": 0.01, "accumulate": 1})
     sources, held_out = ["world-verdicts/validation"], ["world-verdicts/test"]
     model, log = course.pretrain(recipe, sources, folder, validation=held_out)
     return model, log, folder, recipe
@@ -849,7 +842,7 @@ def run(course, tmp_path_factory):
 
 def test_a_run_learns_and_its_model_comes_back(course, run, rng):
     model, log, folder, _ = run
-    assert [line["step"] for line in log] == [12, 24, 36, 48, 60]
+    assert [line["step"] for line in log] == [6, 12, 18, 24, 30]
     assert log[-1]["val_masked_loss"] < log[0]["val_masked_loss"] - 0.15
     for which in ("last", "best"):
         again, tokenizer = course.load_pretrained(folder, which)
@@ -889,14 +882,18 @@ def test_a_recipe_that_cannot_work_is_refused_before_anything_is_read(course, tm
 # The command
 
 
-def command(folder, *more):
-    settings = {**TINY, "steps": 36, "mixed": "mixed_bfloat16"}
-    arguments = ["train", "bert-pretrain", "--data", "world-verdicts/validation", "--out", folder]
+def arguments(folder, *more):
+    settings = {**TINY, "steps": 36}
+    found = ["train", "bert-pretrain", "--data", "world-verdicts/validation", "--out", folder]
     for name, value in settings.items():
-        arguments += ["--set", f"{name}={value}"]
-    arguments += ["--validation", "world-verdicts/test", "--deterministic", *more]
+        found += ["--set", f"{name}={value}"]
+    found += ["--validation", "world-verdicts/test", "--deterministic", *more]
+    return [str(argument) for argument in found]
+
+
+def command(folder):
     return subprocess.Popen(
-        [sys.executable, "-m", "course.cli", *map(str, arguments)],
+        [sys.executable, "-m", "course.cli", *arguments(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         stdout=subprocess.PIPE,
@@ -924,9 +921,7 @@ def outcome(folder):
 @pytest.mark.slow
 def test_a_killed_run_ends_as_one_that_was_not(course, tmp_path):
     """The command, killed after its first checkpoint and run again: every bit is the same."""
-    out = finished(command(tmp_path / "whole"))
-    assert "36 updates" in out
-    process = command(tmp_path / "killed")
+    whole, process = command(tmp_path / "whole"), command(tmp_path / "killed")
     first = tmp_path / "killed" / "checkpoints" / "step-00000012.safetensors"
     while not first.exists() and process.poll() is None:
         time.sleep(0.005)
@@ -934,6 +929,7 @@ def test_a_killed_run_ends_as_one_that_was_not(course, tmp_path):
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "recipe.json").exists()
+    assert "36 updates" in finished(whole)
     finished(command(tmp_path / "killed"))
     arrays, log = outcome(tmp_path / "whole")
     resumed, resumed_log = outcome(tmp_path / "killed")
@@ -949,8 +945,15 @@ def test_a_killed_run_ends_as_one_that_was_not(course, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_setting_that_does_not_exist_is_refused(tmp_path):
-    process = command(tmp_path / "run", "--set", "layers=2")
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 2 and "there is no 'layers'" in err.replace("\n", " ")
-    assert not (tmp_path / "run").exists()
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [(("--set", "layers=2"), "there is no 'layers'"), (("--data", "no.txt"), "cannot be read")],
+)
+def test_a_setting_or_a_text_that_does_not_exist_is_refused(tmp_path, more, says):
+    from typer.testing import CliRunner
+
+    from course.cli import app
+
+    done = CliRunner().invoke(app, arguments(tmp_path / "run", *more))
+    assert done.exit_code == 2 and says in done.output.replace("\n", " ")
+    assert not (tmp_path / "run" / "checkpoints").exists()
