@@ -80,7 +80,8 @@ def read_task(
         seed: of the choice.
 
     Returns:
-        A `Task`. A file's labels are sorted, as numbers if they are numbers.
+        A `Task`. A file's labels are sorted, as numbers if they are numbers. Its notes tell of rows
+        with the same text, whatever its spaces and capitals.
 
     Raises:
         DataError: with every problem found (the first ten in full): file, row, column, what was
@@ -227,7 +228,7 @@ def _hold_out(splits, share, seed):
     parts = {"train": [], "validation": []}
     for i, row in enumerate(rows):
         parts["validation" if i in taken else "train"].append(row)
-    return splits | parts
+    return parts | {name: rows for name, rows in splits.items() if name != "train"}
 
 
 def _texts(examples):
