@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, installed, numbers
 
+from course import runtime
 from course.data import DataError
 from course.exercises.judging import error as parity_error
 from course.tokens import Tokenizer
@@ -215,7 +216,7 @@ def test_padding_changes_nothing(course, rng):
     ours = randomized(encoder(course), rng)
     ids, segments = texts(rng)
     sequence, pooled = map(numbers, ours((ids, segments)))
-    for row in range(len(ids)):
+    for row in (1, 3):
         real = int((ids[row] != 0).sum())
         alone, alone_pooled = ours((ids[row : row + 1, :real], segments[row : row + 1, :real]))
         assert parity_error(sequence[row : row + 1, :real], alone) < TIGHT
@@ -277,7 +278,7 @@ def test_the_token_embedding_is_the_output_projection(course, keras, rng):
 
 def test_figures_are_means_over_tokens_not_over_batches(course, keras, rng):
     ours = randomized(course.BertForPretraining(encoder(course, dropout=0.0)), rng)
-    ours.compile("sgd", jit_compile=False)
+    ours.compile("sgd", jit_compile=runtime.jit_compile())
     batches = [batch_of(rng, (2, 2, 1, 1)), batch_of(rng, (1, 0, 0, 0))]
 
     class Two(keras.utils.PyDataset):
@@ -305,7 +306,7 @@ def test_it_trains_in_float16(course, keras, rng):
     ours = course.BertForPretraining(encoder(course, SIZES[0], dtype="mixed_float16", dropout=0.0))
     inputs, targets = batch_of(rng)
     assert numbers(ours(inputs)[0]).dtype == "float16"
-    ours.compile(keras.optimizers.SGD(0.5), jit_compile=False)
+    ours.compile(keras.optimizers.SGD(0.5), jit_compile=runtime.jit_compile())
     losses = ours.fit(inputs, targets, batch_size=4, epochs=12, verbose=0).history["loss"]
     assert np.isfinite(losses).all() and losses[-1] < 0.9 * losses[0]
     assert type(ours.optimizer).__name__ == "LossScaleOptimizer"
@@ -618,10 +619,10 @@ def test_batches_of_full_rows_are_cut_once_an_epoch(course, tokenizer):
 
 
 def test_it_goes_straight_into_fit(course, keras, corpus, tokenizer):
-    data = batches(course, corpus, tokenizer, multiple=16, batch_size=64)
+    data = batches(course, corpus, tokenizer, batch_size=64)
     body = course.BertEncoder(tokenizer.vocab_size, 1, 16, 2, 32, max_length=64)
     model = course.BertForPretraining(body)
-    model.compile(keras.optimizers.SGD(0.5), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.5), jit_compile=runtime.jit_compile())
     history = model.fit(data, epochs=2, shuffle=False, verbose=0).history
     assert data.epoch == 2
     assert history["masked_loss"][1] < history["masked_loss"][0]
@@ -810,8 +811,9 @@ def test_the_rate_of_each_update_is_that_of_the_schedule(course, keras):
     """Of two batches that make an update, the second is what Keras looks the rate up for."""
     from course.training import WarmupLinear
 
-    recipe = course.Recipe(**TINY)
-    optimizer = recipe.optimizer(recipe.model(50))
+    recipe, model = course.Recipe(**TINY), keras.Sequential([keras.layers.Dense(1)])
+    model.build((None, 1))
+    optimizer = recipe.optimizer(model)
     wanted = WarmupLinear(recipe.peak, 5, 30)
     for update in range(30):
         optimizer._iterations.assign(2 * update + 1)
@@ -883,12 +885,11 @@ def test_a_recipe_that_cannot_work_is_refused_before_anything_is_read(course, tm
 
 
 def arguments(folder, *more):
-    settings = {**TINY, "steps": 36}
+    settings = {**TINY, "steps": 36, "multiple": 48}
     found = ["train", "bert-pretrain", "--data", "world-verdicts/validation", "--out", folder]
     for name, value in settings.items():
         found += ["--set", f"{name}={value}"]
-    found += ["--validation", "world-verdicts/test", "--deterministic", *more]
-    return [str(argument) for argument in found]
+    return [str(argument) for argument in (*found, "--deterministic", *more)]
 
 
 def command(folder):
