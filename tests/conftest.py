@@ -10,6 +10,9 @@ backend`) and then everything on TensorFlow. A whole module is marked with
 reason, where TensorFlow, torch and transformers, or Chromium are missing. `slow` and
 `environments` let a person leave the long ones out: `pytest -m "not slow and not environments"`.
 
+`grid` marks one behaviour in a grid of cases: TensorFlow runs all, JAX every third. There most of a
+case's time is the compiler's, and `make prove` runs them all.
+
 `prove` marks a proof whose full scale is for `make prove`; here it runs a twentieth (`proof_size`).
 
 **Nothing touches the user's files.** `COURSE_HOME` points to a fresh folder in every test, and to
@@ -81,7 +84,9 @@ def pytest_configure(config):
         matplotlib.use("Agg")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if os.environ["KERAS_BACKEND"] == "jax" and not PROVING:
+        thin_out(config, items)
     lacking = {}
     if not installed("tensorflow"):
         lacking["needs_tf"] = "TensorFlow is not installed"
@@ -99,6 +104,18 @@ def pytest_collection_modifyitems(items):
         for name, reason in lacking.items():
             if item.get_closest_marker(name) is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def thin_out(config, items):
+    """Leaves every third case of a test that is marked `grid`."""
+    seen, left = Counter(), []
+    for item in items:
+        case = seen[item.path, item.originalname] if item.get_closest_marker("grid") else 0
+        seen[item.path, item.originalname] += 1
+        left.append(case % 3 == 0)
+    gone = [item for item, keep in zip(items, left, strict=True) if not keep]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item, keep in zip(items, left, strict=True) if keep]
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -8,7 +8,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from conftest import ROOT, numbers
+from conftest import PROVING, ROOT, numbers
 
 from course.decoding import choosing, compiling
 from course.exercises.judging import error as parity_error
@@ -224,9 +224,12 @@ def test_greedy_ids_are_marians(decoding, pair):
     assert len(set(lengths_of(found))) > 3
 
 
+RULES = [(p, stop) for p in (0.0, 0.6, 1.0, 2.0, -1.0) for stop in (False, True, "never")]
+
+
+@pytest.mark.prove
 @pytest.mark.parity
-@pytest.mark.parametrize("early_stopping", [False, True, "never"])
-@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0, -1.0])
+@pytest.mark.parametrize(("length_penalty", "early_stopping"), RULES if PROVING else RULES[::4])
 def test_beam_ids_and_scores_are_marians(decoding, pair, length_penalty, early_stopping):
     model, marian, source = pair
     settings = {"num_beams": 4, "length_penalty": length_penalty, "early_stopping": early_stopping}
@@ -242,8 +245,9 @@ def test_beam_ids_and_scores_are_marians(decoding, pair, length_penalty, early_s
         assert len(set(lengths_of(numbers(ids)).ravel())) > 3
 
 
+@pytest.mark.grid
 @pytest.mark.parity
-@pytest.mark.parametrize("num_beams", [1, 2, 7])
+@pytest.mark.parametrize("num_beams", [7, 2, 1])
 def test_any_number_of_beams_is_marians(decoding, pair, num_beams):
     model, marian, source = pair
     expected, _ = generate(marian, source, max_new_tokens=6, num_beams=num_beams)
@@ -301,6 +305,7 @@ def continued(logits_of, ids, lengths, count):
     return written
 
 
+@pytest.mark.grid
 @pytest.mark.prove
 @pytest.mark.parametrize("kind", KINDS)
 def test_translations_are_those_of_a_model_without_cache(decoding, rng, proof_size, kind):
@@ -326,6 +331,7 @@ def prompts(rng, batch, longest=11, shortest=1):
     return np.where(np.arange(longest) < lengths[:, None], ids, PAD).astype("int32"), lengths
 
 
+@pytest.mark.grid
 @pytest.mark.prove
 @pytest.mark.parametrize("kind", KINDS)
 def test_continuations_of_prompts_are_those_of_a_model_without_cache(
@@ -513,6 +519,7 @@ def test_the_penalty_divides_what_is_positive_and_multiplies_what_is_not(decodin
     assert found.tolist() == [[1.0, -4.0, 1.0, -1.0], [2.0, -2.0, 0.5, -1.0]]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("size", [3, 16, 97, 1000, 8000])
 @pytest.mark.parametrize("k", [1, 2, 8])
 def test_the_largest_are_found_in_their_blocks(decoding, rng, size, k):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import numbers
 
+from course import runtime
 from course.exercises.judging import error as parity_error
 
 pytestmark = pytest.mark.backend
@@ -182,7 +183,7 @@ def test_a_model_that_is_built_inside_its_first_call_trains(positions, rng):
             return self.dense(self.positions(x))
 
     model = Model()
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse", jit_compile=runtime.jit_compile())
     x = rng.normal(size=(4, 6, 8)).astype("float32")
     losses = [model.train_on_batch(x, x[..., :1]) for _ in range(2)]
     assert np.isfinite(losses).all()

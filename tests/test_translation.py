@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, numbers
 
-from course import data, training, translation
+from course import data, runtime, training, translation
 from course.tokens import Tokenizer
 from course.transformer import Transformer
 
@@ -100,7 +100,7 @@ def test_teacher_forcing_computes_the_loss_without_a_second_look_at_the_logits(
         weight.assign(weight.value + 0.1 * rng.normal(size=weight.shape))
     x, y = batch(rng)
     teacher = translation.TeacherForcing(model, smoothing=0.2)
-    teacher.compile("sgd", jit_compile=False)
+    teacher.compile("sgd", jit_compile=runtime.jit_compile())
     found = teacher.compute_loss(x, y, teacher(x))
     plain = float(translation.label_smoothed_loss(y, model(x), 0.2))
     assert float(found) == pytest.approx(plain, rel=1e-5)
@@ -115,10 +115,10 @@ def test_teacher_forcing_has_the_gradients_of_the_plain_loss(keras, backend, rng
         if plain:
             trained = model
             loss = lambda y, logits: translation.label_smoothed_loss(y, logits)  # noqa: E731
-            model.compile(keras.optimizers.SGD(1.0), loss, jit_compile=False)
+            model.compile(keras.optimizers.SGD(1.0), loss, jit_compile=runtime.jit_compile())
         else:
             trained = translation.TeacherForcing(model)
-            trained.compile(keras.optimizers.SGD(1.0), jit_compile=False)
+            trained.compile(keras.optimizers.SGD(1.0), jit_compile=runtime.jit_compile())
         trained.train_on_batch(x, y)
         after = [numbers(weight) for weight in model.trainable_weights]
         moved.append([b - a for a, b in zip(before, after, strict=True)])
@@ -130,7 +130,7 @@ def test_teacher_forcing_has_the_gradients_of_the_plain_loss(keras, backend, rng
 def test_the_reported_cross_entropy_is_a_mean_over_tokens_not_over_batches(keras, rng):
     model = small(keras, tie_embeddings="all")
     teacher = translation.TeacherForcing(model, smoothing=0.1)
-    teacher.compile("sgd", jit_compile=False)
+    teacher.compile("sgd", jit_compile=runtime.jit_compile())
     x, y = batch(rng)
     parts = [((x[0][:3], x[1][:3]), y[:3]), ((x[0][3:], x[1][3:, :2]), y[3:, :2])]
 
