@@ -174,6 +174,12 @@ def test_all_that_is_missing_unexpected_or_misshapen_is_one_error(saved):
     assert "nothing was loaded" in told
 
 
+@pytest.mark.parametrize("name", ["bert.encoder.layer.2.output.dense.bias", "lm_head.weight"])
+def test_one_tensor_too_many_is_an_error_if_it_is_no_heads(saved, name):
+    with pytest.raises(CheckpointError, match=rf"unexpected \(1\): {name.removeprefix('bert.')}"):
+        checkpoints.load_bert(saved(lambda arrays: arrays | {name: np.zeros(16, "float32")}))
+
+
 def test_heads_that_the_model_lacks_are_left_out_and_told(keras, rng, saved):
     lines = []
     model = BertEncoder(61, **SIZES)
