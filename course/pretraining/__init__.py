@@ -10,7 +10,7 @@ from course.pretraining.batches import Pairs, PretrainingBatches, draw_pairs
 from course.pretraining.encoder import OFFICIAL, BertEncoder
 from course.pretraining.heads import BertForPretraining, MaskedLanguageModel, NextSentence
 from course.pretraining.masking import Masking
-from course.pretraining.recipe import Recipe, fill_mask, load_pretrained, pretrain
+from course.pretraining.recipe import Recipe, fill_mask, load_pretrained, pretrain, world_bert
 from course.pretraining.text import Corpus, documents, sentences
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "load_pretrained",
     "pretrain",
     "sentences",
+    "world_bert",
 ]

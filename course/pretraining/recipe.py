@@ -5,10 +5,12 @@ import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 from keras import ops
 
 from course import runtime, training
+from course.data.sources import embedded_root
 from course.optimizers import adamw
 from course.pretraining.batches import PretrainingBatches
 from course.pretraining.encoder import BertEncoder
@@ -28,6 +30,9 @@ class Recipe:
         vocab_size, vocab_sentences: of a learned one; from so many sentences, drawn at random.
         lowercase: whether capitals and accents are taken away.
         num_layers, d_model, num_heads, d_ff, dropout: the encoder's.
+        stddev: of the first weights' normal distribution, cut off at two of it. BERT's 0.02 is for
+            d_model 768; a narrow model that begins so small hears little of its own attention and
+            learns words' frequencies only for a long time. d_model^-0.5 is a good choice there.
         max_positions: rows of its table of positions; a later fine-tuning reads texts so long.
         max_length: the longest row in training, special tokens included.
         mask_rate, whole_words: see `Masking`.
@@ -52,6 +57,7 @@ class Recipe:
     num_heads: int = 4
     d_ff: int = 1024
     dropout: float = 0.1
+    stddev: float = 0.02
     max_positions: int = 512
     max_length: int = 128
     mask_rate: float = 0.15
@@ -82,6 +88,7 @@ class Recipe:
             max_length=self.max_positions,
             dropout=self.dropout,
             pad_id=pad_id,
+            initializer=keras.initializers.TruncatedNormal(stddev=self.stddev),
             dtype=self.mixed,
             name="encoder",
         )
@@ -241,6 +248,21 @@ def load_pretrained(folder, which="last"):
     paths = {"last": training.checkpoints(folder)[-1], "best": folder / "best.safetensors"}
     training.load_checkpoint(paths.get(which, which), model)
     return model, tokenizer
+
+
+def world_bert():
+    """The folder of the course's own checkpoint: a small BERT, pretrained on the embedded world.
+
+    Its weights, vocabulary and config are in Hugging Face's layout, and beside them are the command
+    that made it, the log of its training and a page on what it is:
+
+        >>> encoder = checkpoints.load_bert(world_bert())
+        >>> tokenizer = checkpoints.load_tokenizer(world_bert())
+
+    Returns:
+        A `pathlib.Path`.
+    """
+    return embedded_root().parent / "bert"
 
 
 def fill_mask(model, tokenizer, text, count=5):
