@@ -180,7 +180,11 @@ def test_where_no_level_will_do_the_flag_and_the_reason_are_told(monkeypatch):
 def test_a_lesson_sees_the_modules_of_earlier_lessons_and_not_its_own():
     assert "course.positions" not in visible.modules("positions")
     assert "course.attention" in visible.modules("positions")
-    assert "course.positions" not in visible.modules("attention")
+    names = bank.lessons()
+    for place, lesson in enumerate(names):
+        assert not {f"course.{later}" for later in names[place:]} & {*visible.modules(lesson)}
+    # The answers to lesson 05's schedules are in a module that is no lesson's.
+    assert "course.training" not in visible.modules("translation")
     everything = {item[1] for item in visible.view("positions", folder="/x")}
     package = str(visible.PACKAGE)
     assert f"{package}/attention.py" in everything

@@ -19,7 +19,7 @@ from course.grading.syntax import parse_source
 
 PACKAGE = Path(course.__file__).resolve().parent
 # What any lesson may build on, beside the lessons before it.
-COMMON = ("checkpoints", "data", "plain", "runner", "runtime")
+COMMON = ("data", "plain", "runner", "runtime")
 # Never visible, whatever imports them.
 SECRET = ("authoring", "cli", "exercises", "grading", "lab", "tour")
 # Of the system: what Python and its libraries are linked against, and what they look up.
@@ -49,13 +49,13 @@ def modules(lesson):
 
 @functools.cache  # reading every module takes longer than grading a small notebook
 def _modules(lesson, package):
-    waiting = list(COMMON)
     number = bank.about(lesson).number if lesson else "99"
-    waiting += [name for name in bank.lessons() if bank.about(name).number < number]
-    found = set()
+    earlier = [name for name in bank.lessons() if bank.about(name).number < number]
+    hidden = {*SECRET, *bank.lessons()} - {*earlier}  # this lesson's own, and later ones'
+    waiting, found = [*COMMON, *earlier], set()
     while waiting:
         name = waiting.pop()
-        if name in found or name in SECRET or name == lesson or not _files(name):
+        if name in found or name in hidden or not _files(name):
             continue
         found.add(name)
         for file in _files(name):
