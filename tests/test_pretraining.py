@@ -958,3 +958,52 @@ def test_a_setting_or_a_text_that_does_not_exist_is_refused(tmp_path, more, says
     done = CliRunner().invoke(app, arguments(tmp_path / "run", *more))
     assert done.exit_code == 2 and says in done.output.replace("\n", " ")
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+# The course's own checkpoint
+
+
+@pytest.fixture(scope="module")
+def own(course):
+    from course import checkpoints
+
+    folder = course.world_bert()
+    model = checkpoints.load_bert(folder, course.BertForPretraining)
+    return model, checkpoints.load_tokenizer(folder), folder
+
+
+def test_the_courses_own_checkpoint_is_pretrained_and_small(course, own):
+    """On stories and verdicts that it has not seen, by the draw that its log's figures are of."""
+    model, tokenizer, folder = own
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 8e6
+    corpus = course.Corpus.of(
+        course.documents(["world-stories/test", "world-verdicts/test"]), tokenizer, 30
+    )
+    data = course.PretrainingBatches(corpus, tokenizer, max_length=64, shuffle=False, multiple=64)
+    model.compile(jit_compile=runtime.jit_compile())
+    told = model.evaluate(data, return_dict=True, verbose=0)
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert told["masked_loss"] == pytest.approx(log[-1]["val_masked_loss"], abs=0.2)
+    assert told["masked_accuracy"] == pytest.approx(log[-1]["val_masked_accuracy"], abs=0.04)
+    assert told["masked_accuracy"] > 0.5 and told["next_accuracy"] > 0.65
+    (top,) = course.fill_mask(model, tokenizer, "Anton lived in [MASK].", 20)
+    assert {"foxley", "greyport", "saltness"} <= {token for token, _ in top}
+
+
+@pytest.mark.parity
+def test_transformers_opens_the_courses_own_checkpoint(own):
+    import torch
+    import transformers
+
+    model, tokenizer, folder = own
+    theirs = transformers.BertForPreTraining.from_pretrained(folder).eval()
+    their_tokenizer = transformers.BertTokenizer.from_pretrained(folder)
+    texts = ("Anton lived in [MASK].", "He owed money to nobody.")
+    given = their_tokenizer(*texts, return_tensors="pt")
+    ids = tokenizer.encode(*texts, read_special=True)
+    assert given["input_ids"][0].tolist() == ids
+    with torch.no_grad():
+        expected = theirs(**given)
+    inputs = given["input_ids"].numpy().astype("int32"), given["token_type_ids"].numpy()
+    assert parity_error(model.masked_lm(inputs), expected.prediction_logits) < TIGHT
+    assert parity_error(model.next_sentence(inputs), expected.seq_relationship_logits) < TIGHT

@@ -278,8 +278,8 @@ def fill_mask(model, tokenizer, text, count=5):
         For each `[MASK]` a list of (token, probability), the likeliest first.
 
     Example:
-        >>> fill_mask(model, tokenizer, "He got up at six o'clock every [MASK].", 1)
-        [[('morning', 0.71)]]
+        >>> fill_mask(model, tokenizer, "He got up at six o'clock every [MASK].", 1)  # world_bert's
+        [[('day', 0.344…)]]
     """
     model = getattr(model, "masked_lm", model)
     ids = np.array([tokenizer.encode(text, read_special=True)], "int32")  # (1, length)
