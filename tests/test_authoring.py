@@ -313,11 +313,19 @@ def test_embedded_data_counts_for_lessons_that_load_data(root, tmp_path):
         made = nbformat.v4.new_notebook(cells=[new_code_cell(code)])
         return depends.depends_hash(made, "start", root)
 
-    (root / "datasets").mkdir()
-    uses, without = "import course.data", "import course.attention"
-    before = hashed(uses), hashed(without)
-    (root / "datasets" / "world.txt").write_text("a")
-    assert hashed(uses) != before[0] and hashed(without) == before[1]
+    for folder in ("world", "bert"):
+        (root / "datasets" / folder).mkdir(parents=True)
+    codes = "import course.data", "import course.checkpoints", "import course.attention"
+    before = [hashed(code) for code in codes]
+
+    def changed(file):
+        (root / "datasets" / file).write_text("a")
+        after = [hashed(code) for code in codes]
+        (root / "datasets" / file).unlink()
+        return [one != other for one, other in zip(before, after, strict=True)]
+
+    assert changed("world/pairs.txt")[0] and changed("bert/vocab.txt") == [False, True, False]
+    assert not changed("world/pairs.txt")[2]
 
 
 # The drift check

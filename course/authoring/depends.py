@@ -9,6 +9,9 @@ from pathlib import Path
 
 from course.authoring.notebook import digest
 
+# The packages that read embedded files, and the folder of `datasets/` that each reads.
+READ_BY = {"data": "world", "checkpoints": "bert"}
+
 
 def package_folder(root):
     """The folder of the package `course`: below the root, or the one that is installed."""
@@ -37,14 +40,16 @@ def depends_hash(made, lesson, root):
     for file in files:
         name = file.relative_to(package).as_posix()
         parts.append(f"{name} {digest(file.read_bytes())}")
-    if any(file.parent.name == "data" for file in files):
-        parts += [f"{p.relative_to(root)} {digest(p.read_bytes())}" for p in _embedded(Path(root))]
+    for reader, folder in READ_BY.items():
+        if any(file.parent.name == reader for file in files):
+            embedded = _embedded(Path(root) / "datasets" / folder)
+            parts += [f"{p.relative_to(root)} {digest(p.read_bytes())}" for p in embedded]
     return digest("\n".join(parts))
 
 
-def _embedded(root):
-    """The embedded data; its generator and datasheets change no output."""
-    found = (p for p in (root / "datasets").rglob("*") if p.is_file())
+def _embedded(folder):
+    """The files that are read; a generator and datasheets change no output."""
+    found = (p for p in folder.rglob("*") if p.is_file())
     return sorted(p for p in found if p.suffix not in (".py", ".md", ".pyc"))
 
 
