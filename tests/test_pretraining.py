@@ -618,7 +618,10 @@ def test_batches_of_full_rows_are_cut_once_an_epoch(course, tokenizer):
     assert (segments.max(axis=1) == 1).all()
 
 
-def test_it_goes_straight_into_fit(course, keras, corpus, tokenizer):
+@pytest.mark.needs_tf
+def test_it_goes_straight_into_fit(course, keras, corpus, tokenizer, backend):
+    if backend != "tensorflow":
+        pytest.skip("only TensorFlow concludes from two batches which widths vary")
     data = batches(course, corpus, tokenizer, batch_size=64)
     body = course.BertEncoder(tokenizer.vocab_size, 1, 16, 2, 32, max_length=64)
     model = course.BertForPretraining(body)
@@ -836,7 +839,7 @@ def test_a_learned_vocabulary_comes_from_a_fair_sample():
 def run(course, tmp_path_factory):
     """A short run, and its folder."""
     folder = tmp_path_factory.mktemp("run")
-    recipe = course.Recipe(**{**TINY, "peak": 0.01, "accumulate": 1})
+    recipe = course.Recipe(**{**TINY, "peak": 0.01, "accumulate": 1, "multiple": 48})
     sources, held_out = ["world-verdicts/validation"], ["world-verdicts/test"]
     model, log = course.pretrain(recipe, sources, folder, validation=held_out)
     return model, log, folder, recipe
@@ -884,8 +887,12 @@ def test_a_recipe_that_cannot_work_is_refused_before_anything_is_read(course, tm
 # The command
 
 
+# XLA takes long over a step that sometimes updates: on TensorFlow alone.
+ACCUMULATE = 2 if os.environ["KERAS_BACKEND"] == "tensorflow" else 1
+
+
 def arguments(folder, *more):
-    settings = {**TINY, "steps": 36, "multiple": 48}
+    settings = {**TINY, "steps": 36, "multiple": 48, "accumulate": ACCUMULATE}
     found = ["train", "bert-pretrain", "--data", "world-verdicts/validation", "--out", folder]
     for name, value in settings.items():
         found += ["--set", f"{name}={value}"]
@@ -895,7 +902,7 @@ def arguments(folder, *more):
 def command(folder):
     return subprocess.Popen(
         [sys.executable, "-m", "course.cli", *arguments(folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": f"{folder}-jax"},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -923,7 +930,7 @@ def outcome(folder):
 def test_a_killed_run_ends_as_one_that_was_not(course, tmp_path):
     """The command, killed after its first checkpoint and run again: every bit is the same."""
     whole, process = command(tmp_path / "whole"), command(tmp_path / "killed")
-    first = tmp_path / "killed" / "checkpoints" / "step-00000012.safetensors"
+    first = tmp_path / "killed" / "checkpoints" / f"step-{6 * ACCUMULATE:08d}.safetensors"
     while not first.exists() and process.poll() is None:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
@@ -934,7 +941,8 @@ def test_a_killed_run_ends_as_one_that_was_not(course, tmp_path):
     finished(command(tmp_path / "killed"))
     arrays, log = outcome(tmp_path / "whole")
     resumed, resumed_log = outcome(tmp_path / "killed")
-    assert resumed_log == log and [line["step"] for line in log] == [12, 24, 36, 48, 60, 72]
+    steps = [6 * ACCUMULATE * i for i in range(1, 7)]
+    assert resumed_log == log and [line["step"] for line in log] == steps
     assert resumed.keys() == arrays.keys()
     assert [name for name in arrays if resumed[name] != arrays[name]] == []
 
