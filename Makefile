@@ -5,7 +5,7 @@
 #   PYTHON=python3.12     the interpreter to make .venv with (else: the first suitable one)
 #   EXTRAS=jax,lab,test   what to install (else everything; without TensorFlow where it has no wheels)
 #   PARITY=1              also install torch and transformers, for the tests against them
-#   PYTEST_WORKERS=1      run tests in so many processes (else two; a file stays in one process, but for the catalogue)
+#   PYTEST_WORKERS=1      run tests in so many processes (else two; the tests of a file stay in one)
 #   PYTEST_ARGS='-k mask' passed on to pytest
 
 SHELL := /bin/sh
@@ -21,7 +21,7 @@ PARITY ?=
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 TORCH ?= torch==2.13.0
-PYTEST = $(BIN)/python -m pytest $(if $(filter-out 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadgroup) $(PYTEST_ARGS)
+PYTEST = $(BIN)/python -m pytest $(if $(filter-out 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile) $(PYTEST_ARGS)
 
 # No target ever asks a question.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

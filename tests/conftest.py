@@ -98,9 +98,6 @@ def pytest_collection_modifyitems(config, items):
     elif not installed("playwright"):
         lacking["browser"] = "playwright is not installed"
     for item in items:
-        # A file's tests share what is costly to make, so they stay in one process of pytest-xdist.
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         for name, reason in lacking.items():
             if item.get_closest_marker(name) is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))

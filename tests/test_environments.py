@@ -27,7 +27,7 @@ CELL_SECONDS = 300
 # has just run all of it on JAX, so here, with Colab's versions and no TensorFlow to import, these
 # files stand for the rest.
 UNIT_TESTS = "backend and not (browser or environments or needs_tf or parity or slow)"
-UNIT_FILES = "attention data exercises lab positions runner tokens training".split()
+UNIT_FILES = "attention exercises lab positions runner tokens".split()
 
 
 @contextlib.contextmanager
@@ -106,16 +106,14 @@ def test_the_replica_is_colab_to_the_letter(runtime, request):
     assert environments.DISTRIBUTION not in installed
 
 
-@pytest.mark.parametrize(
-    ("runtime", "folder"), [("tpu", "solutions"), ("tpu", "lessons"), ("gpu", "solutions")]
-)
+@pytest.mark.parametrize("runtime", ["tpu", "gpu"])
 def test_a_colab_session_installs_the_course_changes_nothing_else_and_runs_the_lesson(
-    runtime, folder, wheel, request, tmp_path
+    runtime, wheel, request, tmp_path
 ):
     environment = request.getfixturevalue(runtime)
     before = environment.versions()
     try:
-        shown = run_alone(environment, built(folder), tmp_path, COURSE_SOURCE=str(wheel))
+        shown = run_alone(environment, built("solutions"), tmp_path, COURSE_SOURCE=str(wheel))
         after = environment.versions()
     finally:
         environment.forget_additions()
@@ -123,7 +121,7 @@ def test_a_colab_session_installs_the_course_changes_nothing_else_and_runs_the_l
     assert {environments.DISTRIBUTION} <= added
     assert added <= {environments.DISTRIBUTION, *environments.ADDED_TO_COLAB}
     assert {name: after.get(name) for name in before} == before
-    assert says_not_written(shown) == (folder == "lessons")
+    assert not says_not_written(shown)
     backend = "tensorflow" if runtime == "gpu" else "jax"
     assert re.search(rf"backend +{backend}", shown)
 

@@ -33,16 +33,13 @@ def reports():
     return Reports()
 
 
-def by_lesson(entries):
-    """Entries as parameters; those of one lesson stay in one process."""
-    return [
-        pytest.param(e, id=e.name, marks=pytest.mark.xdist_group(e.exercise.partition(".")[0]))
-        for e in entries
-    ]
+def named(entries):
+    """Entries as parameters."""
+    return [pytest.param(entry, id=entry.name) for entry in entries]
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("entry", by_lesson(PUT))
+@pytest.mark.parametrize("entry", named(PUT))
 def test_a_wrong_answer_fails_and_is_told_its_own_mistake(entry, reports):
     report = reports[entry]
     assert not report.passed
@@ -51,19 +48,16 @@ def test_a_wrong_answer_fails_and_is_told_its_own_mistake(entry, reports):
     assert report.mistakes[0] in entry.mistakes
 
 
-@pytest.mark.parametrize("entry", by_lesson(RIGHT))
+@pytest.mark.parametrize("entry", named(RIGHT))
 def test_a_right_answer_of_any_style_earns_all_points(entry, reports):
     report = reports[entry]
     assert report.passed, report.message
     assert report.points == report.max_points
 
 
-LESSONS = [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in exercises.lessons()]
-
-
 @pytest.mark.prove
 @pytest.mark.parametrize("seed", mistakes.SEEDS[1:])
-@pytest.mark.parametrize("lesson", LESSONS)
+@pytest.mark.parametrize("lesson", exercises.lessons())
 def test_a_secret_seed_judges_the_same(lesson, seed):
     if not PROVING and os.environ["KERAS_BACKEND"] != "tensorflow":
         pytest.skip("secret seeds on JAX are for `make prove`")
