@@ -292,7 +292,8 @@ def record(arguments, recipe, pairs, folder, source, target):
         baselines[split] = {name: round(score["score"], 2) for name, score in scores.items()}
         print(split, bleu[split], chrf[split], baselines[split], flush=True)
     result = {
-        "command": f"python benchmarks/translation_quality.py --data {arguments.data} --run FOLDER"
+        "command": f"python benchmarks/translation_quality.py --data {arguments.data}"
+        f" --pair {arguments.pair} --run FOLDER"
         f" --steps {log[-1]['step']}",
         "hardware": runtime.hardware(),
         "note": arguments.note,

@@ -3,6 +3,7 @@
 Importing this module imports no framework; each function imports what it needs.
 """
 
+import ast
 import contextlib
 import ctypes
 import importlib.util
@@ -10,11 +11,13 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 import uuid
 import warnings
 from pathlib import Path
 
 DISTRIBUTION = "keras-transformer-course"
+_PARSING = threading.Lock()
 
 
 def on_colab():
@@ -44,6 +47,34 @@ def installed(name):
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
+
+
+def parse_source(source):
+    """`ast.parse`, one thread at a time.
+
+    In CPython 3.11 all threads count the depth of their syntax trees in one place: a switch between
+    two that parse ends in "SystemError: AST constructor recursion depth mismatch".
+    """
+    with _PARSING:
+        return ast.parse(source)
+
+
+def empty_export_folder(folder, what):
+    """The folder for a SavedModel of `what`, as a path.
+
+    Raises:
+        ValueError: on another backend than TensorFlow, or if the folder holds anything.
+    """
+    backend = start().backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            f"a SavedModel is made by TensorFlow, and the backend is {backend}: load the {what} in "
+            "a process with KERAS_BACKEND=tensorflow."
+        )
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: choose a new folder.")
+    return folder
 
 
 def write_atomically(path, data):

@@ -24,9 +24,13 @@ a throw-away one for whatever a session-wide fixture starts.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -212,3 +216,38 @@ def proof_size():
     For tests marked `prove`, so that a proof at full scale and its daily sample are one test.
     """
     return lambda cases: cases if PROVING else max(1, cases // 20)
+
+
+@pytest.fixture
+def program(tmp_path):
+    """`program(text)` is a function that runs the text in a process of its own, in `tmp_path`.
+
+    Called with arguments for it, it returns what the process printed last, read as JSON; with
+    `kill=True` it kills the process as soon as that prints "here".
+    """
+
+    def prepared(text):
+        path = tmp_path / "program.py"
+        path.write_text(textwrap.dedent(text))
+
+        def run(*arguments, kill=False):
+            process = subprocess.Popen(
+                [sys.executable, path, *map(str, arguments)],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            if kill:
+                assert process.stdout.readline().strip() == "here", process.stderr.read()
+                process.kill()
+                process.communicate()
+                return None
+            out, err = process.communicate(timeout=500)
+            assert process.returncode == 0, err
+            return json.loads(out.splitlines()[-1])
+
+        return run
+
+    return prepared

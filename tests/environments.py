@@ -158,7 +158,7 @@ def build(name: str, requirements: list[str], constraints: str = "", key: str = 
     version = subprocess.run(
         [interpreter, "-c", "import sys; print(sys.version)"], capture_output=True, text=True
     ).stdout
-    decides = ["2", version, *sorted(requirements), constraints, key]
+    decides = [version, *sorted(requirements), constraints, key]
     folder = CACHE / f"{name}-{_digest(*decides)[:12]}"
     complete = folder / "complete.json"
     with _locked(CACHE / f"{folder.name}.lock"):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -543,32 +542,13 @@ PROGRAM = """
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_same_bits_as_one_that_was_not(tmp_path):
-    (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
-    recipe = {**RECIPE, "epochs": 3, "round_steps": 4}  # 5 updates an epoch: rounds end inside one
-
-    def run(folder, stop_after=0):
-        command = [sys.executable, "program.py", folder, str(stop_after), json.dumps(recipe)]
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        if stop_after:
-            assert process.stdout.readline().strip() == "here", process.stderr.read()
-            os.kill(process.pid, signal.SIGKILL)
-            return process.communicate()
-        out, err = process.communicate(timeout=500)
-        assert process.returncode == 0, err
-        return json.loads(out.splitlines()[-1])
-
-    whole = run("whole")
-    run("killed", stop_after=10)
+def test_a_killed_run_ends_with_the_same_bits_as_one_that_was_not(program, tmp_path):
+    # 5 updates an epoch: rounds end inside one
+    run, recipe = program(PROGRAM), json.dumps({**RECIPE, "epochs": 3, "round_steps": 4})
+    whole = run("whole", 0, recipe)
+    run("killed", 10, recipe, kill=True)
     assert len(training.checkpoints(tmp_path / "killed")) == 2
-    assert run("killed") == whole
+    assert run("killed", 0, recipe) == whole
 
 
 # The export

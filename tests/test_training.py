@@ -2,14 +2,11 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import pytest
-from conftest import ROOT, installed, numbers
+from conftest import installed, numbers
 
 from course import runtime, training
 
@@ -100,36 +97,13 @@ PROGRAM = """
 """
 
 
-@pytest.fixture
-def program(tmp_path):
-    path = tmp_path / "program.py"
-    path.write_text(textwrap.dedent(PROGRAM))
-
-    def run(folder, steps, stop_after=0):
-        command = [sys.executable, path, folder, str(steps), str(stop_after)]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(
-            command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        if stop_after:
-            assert process.stdout.readline().strip() == "here", process.stderr.read()
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-            return None
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-        return json.loads(out.splitlines()[-1])
-
-    return run
-
-
 @pytest.mark.slow
 def test_a_run_killed_in_the_middle_ends_with_the_same_numbers(program, tmp_path):
-    whole = program(tmp_path / "whole", 60)
-    program(tmp_path / "killed", 60, stop_after=37)  # in the fourth round, and inside an epoch
+    run = program(PROGRAM)
+    whole = run("whole", 60, 0)
+    run("killed", 60, 37, kill=True)  # in the fourth round, and inside an epoch
     assert len(training.checkpoints(tmp_path / "killed")) == 3
-    resumed = program(tmp_path / "killed", 60)
-    assert resumed == whole
+    assert run("killed", 60, 0) == whole
     assert whole["steps"] == [10, 20, 30, 40, 50, 60]
     assert len(training.checkpoints(tmp_path / "killed")) == 3  # keep=3: the last ones
 

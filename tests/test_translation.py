@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -216,30 +215,11 @@ PROGRAM = """
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_as_one_that_was_not(tmp_path):
-    (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
-
-    def run(folder, stop_after=0):
-        command = [sys.executable, "program.py", folder, "24", str(stop_after), json.dumps(TINY)]
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        if stop_after:
-            assert process.stdout.readline().strip() == "here", process.stderr.read()
-            os.kill(process.pid, signal.SIGKILL)
-            return process.communicate()
-        out, err = process.communicate(timeout=500)
-        assert process.returncode == 0, err
-        return json.loads(out.splitlines()[-1])
-
-    whole = run("whole")
-    run("killed", stop_after=13)
-    assert run("killed") == whole
+def test_a_killed_training_ends_as_one_that_was_not(program):
+    run, tiny = program(PROGRAM), json.dumps(TINY)
+    whole = run("whole", 24, 0, tiny)
+    run("killed", 24, 13, tiny, kill=True)
+    assert run("killed", 24, 0, tiny) == whole
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-from course import runner
+from course import runner, runtime
 from course.exercises.declaration import ADVICE, Verdict
 from course.exercises.judging import sentence_case
 
@@ -180,7 +180,7 @@ def forbidden_in(source, names):
     if not source or not names:
         return []
     try:
-        tree = ast.parse(textwrap.dedent(source))
+        tree = runtime.parse_source(textwrap.dedent(source))
     except SyntaxError:
         return []
     aliases = {"ops": "keras.ops", "layers": "keras.layers", "np": "numpy"}

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
-from course import checkpoints
+from course import checkpoints, runtime
 from course.fine_tuning.classifier import BertClassifier
 from course.fine_tuning.examples import ExampleBatches, encode
 
@@ -150,14 +149,7 @@ def export_classifier(classifier, folder):
     Raises:
         ValueError: on another backend, for BPE, or if the folder is taken.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "a SavedModel is made by TensorFlow: load the classifier in a process with "
-            "KERAS_BACKEND=tensorflow."
-        )
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty: choose a new folder.")
+    folder = runtime.empty_export_folder(folder, "classifier")
     import tensorflow as tf
 
     model, tokenizer, most = classifier.model, classifier.tokenizer, classifier.max_length

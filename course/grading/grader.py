@@ -4,7 +4,6 @@ This process holds the exercises, the inputs, the judges and the secret seed, an
 code. What crosses the pipe are cells, plans and plain results.
 """
 
-import contextlib
 from dataclasses import dataclass, field
 
 from course.exercises.examining import Report, examine
@@ -12,7 +11,6 @@ from course.grading import handout, matching, sandbox
 from course.grading.nursery import Nursery
 from course.grading.outcomes import UNREADABLE, cell_error, guarded, received
 from course.grading.sandbox import Lost, Output
-from course.grading.syntax import PARSING
 from course.runner import SECONDS, Failure, Outcome
 
 EXCERPT = 2000  # characters of a cell's output that are kept for its feedback
@@ -263,17 +261,14 @@ class Session:
         found, before = self.found[exercise.id], self.seconds
         graded = Graded(exercise, found)
         try:
-            execute, scanning = self.executor(exercise), contextlib.ExitStack()
+            execute = self.executor(exercise)
 
             def noted(plan):
-                scanning.close()
                 outcome = execute(plan)
                 graded.met.append(outcome.failure)
                 return outcome
 
-            with scanning:  # until the first plan: before it the examiner parses the source
-                scanning.enter_context(PARSING)
-                graded.report = examine(guarded(exercise, self.note), noted, seed, found.source)
+            graded.report = examine(guarded(exercise, self.note), noted, seed, found.source)
         except (sandbox.Cancelled, sandbox.NotStarted):
             raise
         except Exception as error:  # inputs, plan or examiner: ours

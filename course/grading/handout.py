@@ -12,7 +12,7 @@ from pathlib import Path
 
 from course import exercises as bank
 from course.grading import matching, notebooks, visible
-from course.grading.syntax import parse_source
+from course.runtime import parse_source
 
 
 def cells_of(lesson, folder=None):

@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass
 
-from course.grading.syntax import parse_source
+from course.runtime import parse_source
 
 _KEY = re.compile(r"^[ \t]*#+[ \t]*exercise[ \t]*:[ \t]*([\w.\-]+)", re.IGNORECASE | re.MULTILINE)
 # Cell magics whose body is Python of the notebook.

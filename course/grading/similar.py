@@ -7,7 +7,7 @@ Short answers are alike by nature; a pair is told only where its trees are large
 import ast
 import itertools
 
-from course.grading.syntax import parse_source
+from course.runtime import parse_source
 
 THRESHOLD = 0.9  # of all different pieces of two submissions, the part that both have
 PIECE = 6  # nodes in a row

@@ -15,7 +15,7 @@ from pathlib import Path
 import course
 from course import exercises as bank
 from course.data import sources
-from course.grading.syntax import parse_source
+from course.runtime import parse_source
 
 PACKAGE = Path(course.__file__).resolve().parent
 # What any lesson may build on, beside the lessons before it.

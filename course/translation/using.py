@@ -1,11 +1,9 @@
 """Strings in, strings out: a trained model with its vocabulary, here and as a SavedModel."""
 
-from pathlib import Path
 
-import keras
 from keras import ops
 
-from course import decoding
+from course import decoding, runtime
 from course.tokens import TokenBatches
 
 LONGEST = 256  # ids of a sentence; longer ones are left out of training, and cut when translated
@@ -99,14 +97,7 @@ def export_translator(translator, folder, *, num_beams=4, max_length=64):
     Raises:
         ValueError: on another backend, for BPE, or if the folder is taken.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "a SavedModel is made by TensorFlow: load the translator in a process with "
-            "KERAS_BACKEND=tensorflow."
-        )
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty: choose a new folder.")
+    folder = runtime.empty_export_folder(folder, "translator")
     import tensorflow as tf
 
     model, tokenizer = translator.model, translator.tokenizer
