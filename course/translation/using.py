@@ -1,6 +1,5 @@
 """Strings in, strings out: a trained model with its vocabulary, here and as a SavedModel."""
 
-
 from keras import ops
 
 from course import decoding, runtime
