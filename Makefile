@@ -21,7 +21,7 @@ PARITY ?=
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 TORCH ?= torch==2.13.0
-PYTEST = $(BIN)/python -m pytest $(if $(filter-out 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile) $(PYTEST_ARGS)
+PYTEST = $(BIN)/python -m pytest $(if $(filter-out 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder) $(PYTEST_ARGS)
 
 # No target ever asks a question.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -51,7 +51,10 @@ build: $(INSTALLED) ## build lessons/ and solutions/ notebooks from their source
 	@$(BIN)/course build
 
 prove: $(INSTALLED) ## the proofs at full scale (hours): thousands of cases, long trainings
-	@COURSE_PROVE=1 $(PYTEST) -m prove
+	@status=0; \
+	COURSE_PROVE=1 KERAS_BACKEND=jax $(PYTEST) -m "backend and (prove or grid)" || status=1; \
+	COURSE_PROVE=1 $(PYTEST) -m "prove or grid" || status=1; \
+	exit $$status
 
 bench: $(INSTALLED) ## the benchmarks; each prints its table
 	@for file in benchmarks/[a-z]*.py; do \

@@ -10,13 +10,18 @@ backend`) and then everything on TensorFlow. A whole module is marked with
 reason, where TensorFlow, torch and transformers, or Chromium are missing. `slow` and
 `environments` let a person leave the long ones out: `pytest -m "not slow and not environments"`.
 
-`grid` marks one behaviour in a grid of cases: TensorFlow runs all, JAX every third. There most of a
-case's time is the compiler's, and `make prove` runs them all.
+`grid` marks one behaviour in a grid of cases, of which the backends share the work: TensorFlow runs
+every other one, JAX, where most of a case's time is the compiler's, every third. `make prove` runs
+them all.
 
 `prove` marks a proof whose full scale is for `make prove`; here it runs a twentieth (`proof_size`).
 
 **Nothing touches the user's files.** `COURSE_HOME` points to a fresh folder in every test, and to
 a throw-away one for whatever a session-wide fixture starts.
+
+**Time.** The tests of a file stay in one process, and the files that take longest begin
+(`LONGEST_FIRST`), so that no process is left alone with one in the end. Where several processes
+share the cores, each computes with one thread: a quarter to a third of TensorFlow's CPU time.
 
 **Skips are told.** The run ends with one line for each reason, and how many tests it cost.
 """
@@ -49,6 +54,8 @@ def installed(*names: str) -> bool:
 os.environ.setdefault("KERAS_BACKEND", "tensorflow" if installed("tensorflow") else "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 def chromium_path() -> str | None:
@@ -65,6 +72,13 @@ def shared_folder(name: str) -> Path | None:
 
 # `make prove` runs every proof at its full scale; everything else runs a sample of it.
 PROVING = os.environ.get("COURSE_PROVE", "") not in ("", "0")
+if not PROVING:  # most of a small test's time on JAX is the compiler's
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+LONGEST_FIRST = (
+    "environments authoring grading_bank decoding mistakes nbgrader grading browser translation tokens"
+    " fine_tuning transformer attention pretraining"
+).split()
 
 
 def numbers(tensor):
@@ -89,8 +103,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if os.environ["KERAS_BACKEND"] == "jax" and not PROVING:
+    if not PROVING:
         thin_out(config, items)
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
     lacking = {}
     if not installed("tensorflow"):
         lacking["needs_tf"] = "TensorFlow is not installed"
@@ -108,12 +124,13 @@ def pytest_collection_modifyitems(config, items):
 
 
 def thin_out(config, items):
-    """Leaves every third case of a test that is marked `grid`."""
+    """Leaves this backend's share of the cases of a test that is marked `grid`."""
+    step, first = (3, 1) if os.environ["KERAS_BACKEND"] == "jax" else (2, 0)
     seen, left = Counter(), []
     for item in items:
-        case = seen[item.path, item.originalname] if item.get_closest_marker("grid") else 0
+        case = seen[item.path, item.originalname] if item.get_closest_marker("grid") else first
         seen[item.path, item.originalname] += 1
-        left.append(case % 3 == 0)
+        left.append(case % step == first)
     gone = [item for item, keep in zip(items, left, strict=True) if not keep]
     config.hook.pytest_deselected(items=gone)
     items[:] = [item for item, keep in zip(items, left, strict=True) if keep]

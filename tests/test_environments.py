@@ -27,7 +27,7 @@ CELL_SECONDS = 300
 # has just run all of it on JAX, so here, with Colab's versions and no TensorFlow to import, these
 # files stand for the rest.
 UNIT_TESTS = "backend and not (browser or environments or needs_tf or parity or slow)"
-UNIT_FILES = "attention exercises lab positions runner tokens".split()
+UNIT_FILES = "attention exercises runner tokens".split()
 
 
 @contextlib.contextmanager
