@@ -1,14 +1,13 @@
-"""What each part of BERT's pretraining is worth, and what is learned by heart.
+"""What each part of BERT's pretraining is worth, one changed at a time.
 
     python benchmarks/pretraining_parts.py [--record] [--steps 480] [--seed 0]
 
 The tiny model of lesson 07 is pretrained on the verdicts of the embedded world: as BERT is, and
-with one part changed at a time: every chosen token behind [MASK], 5 % or 40 % of the tokens chosen,
+with one part changed: every chosen token behind [MASK], 5 % or 40 % of the tokens chosen,
 no warm-up, first weights as small as BERT's, no next sentence. All are judged on the same draws of
 the validation text, 15 % with 80/10/10: the loss, and how often a token is right that is hidden,
-that was replaced, that stayed. Then the model is trained for as many steps on 200 of the 6,000
-verdicts, and asked for hidden names, in texts of its training and in others. `--record` writes
-benchmarks/results/pretraining_parts.json, which lesson 07 shows.
+that was replaced, that stayed. `--record` writes benchmarks/results/pretraining_parts.json, which
+lesson 07 shows.
 """
 
 import argparse
@@ -20,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 RESULT = Path(__file__).parent / "results" / "pretraining_parts.json"
-FEW = 200  # verdicts that are seen again and again
 DRAWS = 4  # of masks over the validation text
 
 
@@ -112,39 +110,6 @@ def judged(model, recipe, corpus, tokenizer):
     return {name: round(figure, 4) for name, figure in found.items()}
 
 
-def names_found(model, recipe, corpus, tokenizer, names):
-    """Rows with one name, which is hidden: how often it is the best guess, and its probability."""
-    from keras import ops
-
-    from course.pretraining import PretrainingBatches
-
-    batches = PretrainingBatches(corpus, tokenizer, max_length=recipe.max_length, shuffle=False)
-    right, given, wanted = [], [], []
-    for index in range(len(batches)):
-        pairs = batches._pairs(index)
-        ids, segments = batches.packed(pairs, recipe.max_length)
-        is_name = np.isin(ids, names)
-        rows = is_name.sum(1) == 1
-        if not rows.any():
-            continue
-        ids, segments, is_name = ids[rows], segments[rows], is_name[rows]
-        label = ids[is_name]
-        places = is_name.argmax(1)[:, None].astype("int32")
-        shown = np.where(is_name, tokenizer.mask_id, ids).astype("int32")
-        logits, _ = model((shown, segments, places))
-        p = ops.convert_to_numpy(ops.softmax(logits))[:, 0]
-        right.append(p.argmax(-1) == label)
-        given.append(p[np.arange(len(label)), label])
-        wanted.append(label)
-    right, given, wanted = (np.concatenate(part) for part in (right, given, wanted))
-    return {
-        "rows": len(right),
-        "names": len(np.unique(wanted)),
-        "found": round(float(right.mean()), 4),
-        "probability": round(float(given.mean()), 4),
-    }
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
@@ -156,7 +121,6 @@ def main():
 
     backend = runtime.start().backend.backend()
 
-    from course import data
     from course.pretraining import Corpus, Masking, documents
     from course.tokens import Tokenizer
 
@@ -165,12 +129,6 @@ def main():
     tokenizer = Tokenizer.learn([s for text in texts for s in text], 4000)
     corpus = Corpus.of(texts, tokenizer)
     held_out = Corpus.of(documents(["world-verdicts/validation"]), tokenizer)
-    people = {
-        p["name"] for row in data.load("world-stories", "train") for p in row["facts"]["people"]
-    }
-    pieces = [tokenizer.encode(name, special=False) for name in people]
-    names = np.array([ids[0] for ids in pieces if len(ids) == 1])
-
     plain = Masking(tokenizer)
     runs = {
         "all as BERT": (recipe, plain, False),
@@ -181,25 +139,12 @@ def main():
         "weights begin at 0.02": (replace(recipe, stddev=0.02), plain, False),
         "no next sentence": (recipe, plain, True),
     }
-    results, heart = {}, {}
+    results = {}
     for name, (settings, masking, alone) in runs.items():
         began = time.process_time()
         model, log = trained(settings, corpus, tokenizer, masking, alone)
         results[name] = {"training": log} | judged(model, settings, held_out, tokenizer)
         print(f"{name}: {time.process_time() - began:.0f} s, {results[name]}", flush=True)
-        if name == "all as BERT":
-            heart[len(texts)] = {
-                "seen": names_found(model, recipe, corpus, tokenizer, names),
-                "unseen": names_found(model, recipe, held_out, tokenizer, names),
-            }
-    began = time.process_time()
-    few = Corpus.of(texts[:FEW], tokenizer)
-    model, _ = trained(recipe, few, tokenizer, plain, False)
-    heart[FEW] = {
-        "seen": names_found(model, recipe, few, tokenizer, names),
-        "unseen": names_found(model, recipe, held_out, tokenizer, names),
-    }
-    print(f"{FEW} verdicts: {time.process_time() - began:.0f} s, {heart}", flush=True)
 
     from rich.console import Console
     from rich.table import Table
@@ -222,7 +167,6 @@ def main():
             "vocabulary": tokenizer.vocab_size,
             "steps": [recipe.steps // 10 * (k + 1) for k in range(10)],
             "runs": results,
-            "heart": heart,
         }
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(f"written to benchmarks/results/{RESULT.name}")

@@ -370,7 +370,7 @@ for row in (int(np.argmax(next_labels == label)) for label in (0, 1)):
 # %%
 rng, originals, shown, chosen = np.random.default_rng(0), [], [], []
 for row in verdicts[:500]:
-    ids = np.array([tokenizer.encode(row["text"])], "int32")
+    ids = np.array([tokenizer.encode(row["text"], special=False)], "int32")  # (1, length)
     masked, places, labels = Masking(tokenizer)(ids, rng)
     originals += ids[0].tolist()
     shown += masked[0].tolist()
@@ -682,7 +682,7 @@ curves(
     {name: np.array(parts["runs"][name]["training"]) for name in names},
     xlabel="step",
     ylabel="masked loss for each token (training)",
-    title="Without warm-up, or from too small weights, it learns little more than frequencies",
+    title="Without warm-up, or from too small first weights, it learns more slowly",
 )
 
 # %% [markdown]
@@ -777,9 +777,10 @@ curves(
 )
 
 # %% [markdown]
-# The first rounds only learn the frequencies. Then the curve goes below the line: from there on, the model
-# uses neighbours. It is the start of a long way. (Training and validation hardly differ, since 240 steps read
-# the text little more than once.)
+# The first round learns little but the frequencies. Then the curves go below the line: from there on, the
+# model uses neighbours. It is the start of a long way. (The training curve is the higher one since each of its
+# points is a mean over a round, while validation is measured at the round's end. 240 steps read the text little
+# more than once, so there is nothing to learn by heart.)
 
 # %% [markdown]
 # ## 8. A model that was trained longer
@@ -792,7 +793,9 @@ import json
 
 shipped = pretraining.world_bert()
 lines = [json.loads(line) for line in (shipped / "log.jsonl").open(encoding="utf-8")]
-steps = np.array([line["step"] for line in lines])
+last, steps = lines[-1], np.array([line["step"] for line in lines])
+print(f"{last['cpu_seconds']:.0f} s of CPU time; validation: hidden tokens", end=" ")
+print(f"{last['val_masked_accuracy']:.1%} right, next sentence {last['val_next_accuracy']:.1%}")
 curves(
     steps,
     {
@@ -804,9 +807,6 @@ curves(
     ylabel="masked loss for each token",
     title="A plateau at the frequencies, then a fall: 1.78 after 4,000 steps",
 )
-last = lines[-1]
-print(f"{last['cpu_seconds']:.0f} s of CPU time; validation: hidden tokens", end=" ")
-print(f"{last['val_masked_accuracy']:.1%} right, next sentence {last['val_next_accuracy']:.1%}")
 
 # %% [markdown]
 # Such a plateau is common. If a run seems stuck at the loss of the frequencies, it may be stuck, or it may
@@ -827,7 +827,7 @@ sentences = [
 ]
 for sentence in sentences:
     (guesses,) = pretraining.fill_mask(bert, tokenizer, sentence, count=3)
-    print(sentence, "→", ", ".join(f"{token} {p:.2f}" for token, p in guesses))
+    print(sentence, "→", "  ".join(f"{token!r} {p:.2f}" for token, p in guesses))
 
 # %% [markdown]
 # It reads both sides, as the first three show. It does not know who Judith is: "his" comes first. And it knows
@@ -853,8 +853,9 @@ for name, right in found.items():
     print(f"{name:9} {len(right):5} tokens, {np.mean(right):.0%} right")
 
 # %% [markdown]
-# A visible token is trusted nearly always, and still doubted where it does not fit: of the replaced ones many
-# are corrected. That is what the two times 10 % are for.
+# A visible token helps: most of those are repeated, where the neighbours alone would give one in two. And what
+# is visible is not believed blindly: half of the replaced tokens are put right, nearly as many as of the
+# hidden ones. That is what the two times 10 % are for.
 
 # %% [markdown]
 # ### What it has kept of its text
@@ -895,23 +896,37 @@ print(f"new stories              {name_found(new_stories):.1%}")
 print(f"guessing                 {1 / len(names):.1%}")
 
 # %% [markdown]
-# (In the training stories it has seen the sentence with the name in view, too: it was hidden in some readings
-# only. Still nothing stuck.) This model is small, and each story was read three times. It is different with
-# a text that is read again and again. The recorded run below is the tiny model of section 7, once on 6,000
-# verdicts and once for as long on 200 of them, each of which it then reads about 70 times.
+# In training it saw most of these sentences with the name in view, and still nothing stuck: the model is small,
+# and read each story three times. It is different with a text that is read again and again. The recorded run
+# below is a model as small as that of section 7. Both curves ask for the names in the same 200 verdicts. One
+# model had these alone and read them 120 times; the other had 6,000 and read each 8 times.
 
 # %%
-print("mean probability of a hidden name in …")
-for count, found in parts["heart"].items():
-    print(f"{int(count):5,} verdicts: its own texts {found['seen']['probability']:.2%},", end=" ")
-    print(f"new texts {found['unseen']['probability']:.2%}")
+heart = recorded("pretraining_heart")
+print(heart["command"])
+print(
+    f"{heart['rows']['own']} names in the 200 verdicts, {heart['names']} names to choose from; one seed"
+)
+few, many = (heart["runs"][count] for count in ("200", "6000"))
+print(f"new verdicts, at the end: {few['new'][-1]:.0%} and {many['new'][-1]:.0%}")
+curves(
+    np.array(heart["steps"]),
+    {
+        "trained on the 200 alone": np.array(few["own"]),
+        "trained on 6,000": np.array(many["own"]),
+        "guessing": np.full(len(heart["steps"]), 1 / heart["names"]),
+    },
+    xlabel="step",
+    ylabel="hidden names that are ranked first",
+    title="Read often enough, a text is learned by heart",
+)
 
 # %% [markdown]
-# With 200 verdicts the names of its own texts are about 25 times as likely as those of new ones. It is still
-# no name that ranks first, but the direction is clear: small data, many passes and many parameters make a
-# model learn by heart. From large language models whole passages have been extracted (Carlini et al. 2021);
-# from a BERT trained on patients' records it proved hard to get names by simple filling (Lehman et al. 2021).
-# That one attack fails does not show that there is no leak. Lesson 13 plants secrets and measures.
+# Nothing in "▢ made me laugh out loud." says who it was, so a right name can only be remembered. Small data,
+# many passes and many parameters make a model learn by heart. From large language models whole passages have
+# been extracted (Carlini et al. 2021). From a BERT trained on patients' records it proved hard to get names by
+# filling masks (Lehman et al. 2021). But that one attack fails does not show that there is no leak. Lesson 13
+# plants secrets and measures.
 #
 # ### What it takes for likely
 #
