@@ -77,10 +77,12 @@ def _by_rank(choose, rate, free):
 
 @dataclass(frozen=True)
 class MatchRows(Match):
-    """`Match` for arrays that may come as lists of numbers."""
+    """`Match` for a pair of arrays, each of which may come as a list, or both as one array."""
 
     def __call__(self, inputs, outcome):
         got, types = outcome.results[self.result], outcome.types[self.result]
+        if isinstance(got, np.ndarray) and got.shape[:1] == (len(self.labels),):
+            got, types = tuple(got), (types,) * len(got)
         if isinstance(got, tuple | list) and len(got) == len(self.labels):
             pairs = [_as_array(*pair) for pair in zip(got, types, strict=True)]
             got, types = (tuple(part) for part in zip(*pairs, strict=True))

@@ -374,6 +374,11 @@ def with_recursion(first, second, max_length, start_id, end_id, pad_id=0):
 
 
 @right()
+def one_array_of_two_rows(first, second, max_length, start_id, end_id, pad_id=0):
+    return np.array(with_lists(first, second, max_length, start_id, end_id, pad_id))
+
+
+@right()
 def with_tensors(first, second, max_length, start_id, end_id, pad_id=0):
     ids, segments = with_lists(first, second, max_length, start_id, end_id, pad_id)
     return ops.convert_to_tensor(ids, "int32"), ops.convert_to_tensor(segments, "int32")
@@ -1017,7 +1022,7 @@ def from_shapes(vocab_size, num_layers, d_model, d_ff, max_length):
 @right()
 def as_an_array(vocab_size, num_layers, d_model, d_ff, max_length):
     p = parts(vocab_size, num_layers, d_model, d_ff, max_length)
-    return np.int64(encoder_of(p)), np.int64(heads_of(p))
+    return np.array([encoder_of(p), heads_of(p)])
 
 
 @wrong("no-pooler")
