@@ -87,10 +87,10 @@ for name, neighbours in (before | around).items():
 # Take the sentence "Emma took a lantern ▢ ran into the rain." After "a lantern" a full stop is likely. The
 # word behind the gap says that it was "and". A model that reads from left to right cannot see it.
 #
-# Can one take the causal mask away? In lesson 04 we saw what happens: to predict a word that it can see, a
-# model copies it. If every word may look at every other one, the words that are asked for have to be
-# *hidden*. That is the idea of **BERT** (Devlin et al. 2019): a **masked language model**. This training
-# without labels is called **pretraining**. The labels come later (lesson 08), and few of them suffice.
+# Can one take the causal mask away? In lesson 04 we saw what a model does with an answer that it can see: it
+# copies it. If every word may look at every other one, the words that are asked for have to be *hidden*. That
+# is the idea of **BERT** (Devlin et al. 2019): a **masked language model**. This training without labels is
+# called **pretraining**. The labels come later (lesson 08), and fewer of them are needed.
 
 # %% [markdown]
 # ## 2. Which tokens are hidden, and how
@@ -115,7 +115,8 @@ for name, neighbours in (before | around).items():
 # language. They are never drawn as a replacement either.
 #
 # By hand. Each token has three random numbers between 0 and 1. The first chooses (below 0.15), the second
-# says what is done, the third draws the other token.
+# says what is done. The third draws the other token from the list of all ordinary ones; it counts in row 5
+# alone, where it draws "bread".
 #
 # | | token | first | chosen? | second | shown | label |
 # |---|---|---|---|---|---|---|
@@ -176,8 +177,8 @@ check(mask_tokens)
 #
 # ### In the library
 #
-# `Masking` draws the numbers itself, and differs in two points, both as in the authors' code. It chooses
-# an exact number of tokens of each row (15 %, rounded, at least one). And it returns the *places* of the
+# `Masking` draws the numbers itself, and differs in two points, as the authors' code does. It chooses a
+# fixed number of tokens of each row (15 %, rounded, at least one). And it returns the *places* of the
 # chosen tokens instead of a label for each token: section 4 says why. The vocabulary is that of the small
 # BERT that comes with the course.
 
@@ -207,7 +208,8 @@ for epoch in range(3):
 # or slightly better (Liu et al. 2019, section 4.1) and costs nothing.
 #
 # A word that the vocabulary does not have is cut into pieces, and one hidden piece is often easy to guess
-# from the others. **Whole-word masking** hides all pieces of a word together:
+# from the others. **Whole-word masking** hides all pieces of a word together. A word that has more pieces
+# than there is left to choose is passed over:
 
 # %%
 ids = np.array([tokenizer.encode("The watchmaker misunderstood the trumpeter.")], "int32")
@@ -243,12 +245,13 @@ for name in ("all as BERT", "always [MASK]", "5 % chosen", "40 % chosen"):
 # %% [markdown]
 # The model that saw `[MASK]` at every chosen place is asked for a visible token, and guesses: it is right no
 # more often than for hidden ones. BERT's recipe makes it look. In this short run the hidden tokens are found
-# more often, too: what is learned at visible places helps everywhere. The authors measured the recipe on
-# large models after fine-tuning, and found small differences only (appendix C.2).
+# more often, too. A likely reason: visible places are the easier questions, and what is learned there helps at
+# the hidden ones. The authors compared such recipes on large models after fine-tuning, and found small
+# differences only (appendix C.2).
 #
 # With 40 % chosen, each step has 2.7 times as many questions, and a short run learns faster. **15 % is
 # folklore**: the paper gives no reason for it. More hidden tokens are more questions a step and less context
-# for each. Wettig et al. 2023 found 40 % better than 15 % for large models.
+# for each. Wettig et al. 2023 found that 40 % can be better than 15 % for large models, after fine-tuning.
 
 # %% [markdown]
 # ## 3. Two texts in a row
@@ -671,7 +674,8 @@ check(judge_run)
 # epoch may be the whole run. By hand, a peak of 0.01, 24 warm-up steps of 240: at step 12 the rate is 0.01 ·
 # 12/24 = 0.005; at step 132 it is 0.01 · (240 − 132)/(240 − 24) = 0.005 again.
 #
-# The optimizer is **AdamW**: Adam, and each step takes a little off every weight. Lesson 08 has more on it.
+# The optimizer is **AdamW**: Adam, and each step takes a little off every number of the matrices. Lesson 08 has
+# more on it.
 
 # %%
 from course.lab import curves
@@ -688,7 +692,7 @@ curves(
 # %% [markdown]
 # Without a warm-up this post-norm model stays near the baseline (4.81, below). The third curve is a surprise:
 # BERT's own first weights, with standard deviation 0.02, are made for a width of 768. In a model of width 64
-# attention then hears next to nothing for a long time. Starting at $64^{-0.5} = 0.125$ it learns. Settings
+# attention then starts with very small numbers, and needs long to make itself heard. Starting at $64^{-0.5} = 0.125$ it learns. Settings
 # belong to a size.
 #
 # ### A run of your own
@@ -869,26 +873,35 @@ for name, right in found.items():
 
 
 # %%
+def id_of(name):
+    """The one token that a name is."""
+    return tokenizer.encode(name, special=False)[0]
+
+
 people = [person for row in stories for person in row["facts"]["people"]]
-gender = {tokenizer.encode(p["name"], special=False)[0]: p["gender"] for p in people}
-names = np.array(sorted(gender))  # ids; each of the 80 names is one token
+names = np.array(sorted({id_of(person["name"]) for person in people}))  # (80,)
 
 
-def name_found(rows):
-    """How often the hero's hidden name is ranked first among all names, in a story's first 64 tokens."""
+def openings(rows):
+    """The first 64 tokens of each story, and the hero's name: (rows, 64) and (rows, 1)."""
     ids = np.zeros((len(rows), 64), "int32")
     for row, story in zip(ids, rows):
         tokens = tokenizer.encode(story["text"])[:64]
         row[: len(tokens)] = tokens
-    hero = [tokenizer.encode(s["facts"]["people"][0]["name"], special=False)[0] for s in rows]
-    hero = np.array(hero)[:, None]
-    place = (ids == hero).argmax(axis=1)[:, None].astype("int32")
-    hidden = np.where(ids == hero, tokenizer.mask_id, ids)
+    heroes = np.array([[id_of(story["facts"]["people"][0]["name"])] for story in rows])
+    named = (ids == heroes).any(axis=1)
+    return ids[named], heroes[named]
+
+
+# %%
+def name_found(rows):
+    """How often the hero's name, hidden wherever it stands, is ranked first of all names."""
+    ids, heroes = openings(rows)
+    hidden = np.where(ids == heroes, tokenizer.mask_id, ids)
+    first = (ids == heroes).argmax(axis=1)[:, None].astype("int32")  # the first place of it
     sequence, _ = bert.encoder((hidden, np.zeros_like(hidden)))
-    logits = ops.convert_to_numpy(bert.masked_lm.logits_at(sequence, place))[:, 0]  # (rows, V)
-    best = names[logits[:, names].argmax(axis=1)]
-    known = (ids == hero).any(axis=1)
-    return np.mean(best[known] == hero[known, 0])
+    logits = ops.convert_to_numpy(bert.masked_lm.logits_at(sequence, first))[:, 0]  # (rows, V)
+    return np.mean(names[logits[:, names].argmax(axis=1)] == heroes[:, 0])
 
 
 print(f"stories of its training  {name_found(stories[:1000]):.1%}")
@@ -954,23 +967,23 @@ def share_of_she(job):
     return p[she] / (p[he] + p[she])
 
 
+# %%
 said = np.array([share_of_she(job) for job in jobs])
+pronouns = Counter(word for text in texts for word in text if word in ("he", "she"))
 for k in range(0, len(jobs), 10):
     print(f"{jobs[k]:14} women in the text {in_text[k]:.0%}, the model says she {said[k]:.0%}")
-print(
-    f"all {len(jobs)} occupations: women {np.mean(np.concatenate(list(women.values()))):.0%},",
-    end=" ",
-)
-print(
-    f"she {said.min():.0%} to {said.max():.0%}; correlation {np.corrcoef(in_text, said)[0, 1]:.2f}"
-)
+everyone = np.concatenate(list(women.values()))
+print(f"all {len(jobs)}: women {everyone.mean():.0%} of the people,", end=" ")
+print(f"she {pronouns['she'] / pronouns.total():.0%} of he and she in the text;")
+print(f"the model says she {said.min():.0%} to {said.max():.0%},", end=" ")
+print(f"correlation with the text {np.corrcoef(in_text, said)[0, 1]:.2f}")
 
 # %% [markdown]
 # In this world occupations are dealt out by chance, and the model has not picked up the chance differences:
-# the correlation is near 0. But it says "she" more often than the text has women, for every occupation. Such
+# the correlation is near 0. But it leans to "she" for every occupation, more than the text does. Such
 # a lean is not seen in the masked loss at all; one has to ask for it. Official BERT models learned from books
-# and Wikipedia, and there such shares follow the occupation (Kurita et al. 2019, section 4). Lesson 13 measures
-# bias and reduces it.
+# and Wikipedia, and there the shares do depend on occupations and traits (Kurita et al. 2019). Lesson 13
+# measures bias and reduces it.
 
 # %% [markdown]
 # ## 9. On real text
@@ -982,19 +995,20 @@ print(
 # |---|---|---|---|
 # | two CPU cores, this lesson | verdicts, 0.16 million tokens | 1 block, width 64, 240 steps | `log[-1]["seconds"]` in your run |
 # | two CPU cores, shipped | stories, summaries, verdicts, 0.7 million tokens | 2 blocks, width 128, 4,000 steps | 489 CPU seconds |
-# | T4 (Colab GPU) | WikiText-103 and IMDB's unlabelled reviews | 4 blocks, width 256, rows of 128 | not measured yet |
+# | T4 (Colab GPU) | WikiText-2 and IMDB's unlabelled reviews | 4 blocks, width 256, rows of 128 | not measured yet |
 # | TPU (Colab, JAX) | the same | the same, `--set batch_size=256` | not measured yet |
 # | H200 | the same | the same, `--set mixed=mixed_bfloat16` | not measured yet |
 #
 # ```text
-# COURSE_DATA=folder course train bert-pretrain --data imdb/unsupervised --data wikitext-103 \
-#   --validation wikitext-103/validation --out runs/bert
+# COURSE_DATA=folder course train bert-pretrain --data imdb/unsupervised --data wikitext2 \
+#   --validation wikitext2/validation --out runs/bert
 # ```
 #
 # No figures for real text are recorded yet; when they are, they will stand here with their command.
 #
-# What changes on such text. The vocabulary is 30,000 and not 1,500, so log V is 10.3 and the plateau of the
-# frequencies near 7. Words occur once, so pieces matter, and whole-word masking does. The text does not fit
+# What changes on such text. With the official vocabulary V is 30,522, so the loss begins at log V = 10.3, and
+# the plateau of the frequencies lies higher. Many words occur once: they are cut into pieces, and whole-word
+# masking matters more. The text does not fit
 # into memory: `pretrain` writes it as ids once, and reads it block by block. A run takes hours or days, so it
 # will be interrupted: it goes on from its checkpoint with the same numbers. And nobody has read the text: it
 # holds duplicates, boilerplate, and people's names.
