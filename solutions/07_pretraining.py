@@ -809,12 +809,13 @@ curves(
     },
     xlabel="step",
     ylabel="masked loss for each token",
-    title="A plateau at the frequencies, then a fall: 1.78 after 4,000 steps",
+    title="From the loss of the frequencies down to 1.78",
 )
 
 # %% [markdown]
-# Such a plateau is common. If a run seems stuck at the loss of the frequencies, it may be stuck, or it may
-# be before its fall: this one was there for its first 500 steps, an eighth of the whole.
+# After 250 steps this model knows the frequencies and no more; then it begins to read. How long a run stays
+# near that line depends on its settings: an earlier one, with BERT's first weights of 0.02, was at 5.10 after
+# 800 steps (the same README). A loss that rests there may be stuck, or may be before its fall.
 #
 # `fill_mask` says what the model expects behind each `[MASK]`. Write sentences of your own into the list; the
 # model knows the words of the world only.
@@ -980,8 +981,8 @@ print(f"correlation with the text {np.corrcoef(in_text, said)[0, 1]:.2f}")
 
 # %% [markdown]
 # In this world occupations are dealt out by chance, and the model has not picked up the chance differences:
-# the correlation is near 0. But it leans to "she" for every occupation, more than the text does. Such
-# a lean is not seen in the masked loss at all; one has to ask for it. Official BERT models learned from books
+# the correlation is near 0. But it leans to "she" for every occupation, more than the text does. Such a lean is
+# not seen in the masked loss at all; one has to ask for it. Official BERT models learned from books
 # and Wikipedia, and there the shares do depend on occupations and traits (Kurita et al. 2019). Lesson 13
 # measures bias and reduces it.
 
@@ -1007,7 +1008,7 @@ print(f"correlation with the text {np.corrcoef(in_text, said)[0, 1]:.2f}")
 # No figures for real text are recorded yet; when they are, they will stand here with their command.
 #
 # What changes on such text. With the official vocabulary V is 30,522, so the loss begins at log V = 10.3, and
-# the plateau of the frequencies lies higher. Many words occur once: they are cut into pieces, and whole-word
+# that of the frequencies lies higher. Many words occur once: they are cut into pieces, and whole-word
 # masking matters more. The text does not fit
 # into memory: `pretrain` writes it as ids once, and reads it block by block. A run takes hours or days, so it
 # will be interrupted: it goes on from its checkpoint with the same numbers. And nobody has read the text: it
