@@ -981,8 +981,9 @@ print(f"correlation with the text {np.corrcoef(in_text, said)[0, 1]:.2f}")
 
 # %% [markdown]
 # In this world occupations are dealt out by chance, and the model has not picked up the chance differences:
-# the correlation is near 0. But it leans to "she" for every occupation, more than the text does. Such a lean is
-# not seen in the masked loss at all; one has to ask for it. Official BERT models learned from books
+# the correlation is near 0. But it leans to "she" for every occupation, more than the text does, and most
+# for the dancer, who is least often a woman. Such a lean is not seen in the masked loss at all; one has to ask
+# for it. Official BERT models learned from books
 # and Wikipedia, and there the shares do depend on occupations and traits (Kurita et al. 2019). Lesson 13
 # measures bias and reduces it.
 

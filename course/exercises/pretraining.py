@@ -82,7 +82,7 @@ class MatchRows(Match):
     def __call__(self, inputs, outcome):
         got, types = outcome.results[self.result], outcome.types[self.result]
         if isinstance(got, np.ndarray) and got.shape[:1] == (len(self.labels),):
-            got, types = tuple(got), (types,) * len(got)
+            got, types = tuple(np.asarray(part) for part in got), (types,) * len(got)
         if isinstance(got, tuple | list) and len(got) == len(self.labels):
             pairs = [_as_array(*pair) for pair in zip(got, types, strict=True)]
             got, types = (tuple(part) for part in zip(*pairs, strict=True))
