@@ -249,7 +249,7 @@ def cut(first, second, room, how="longer"):
             longer = first if len(first) < len(second) else second
         if how == "in turn":
             longer = second if turn % 2 == 0 else first
-        longer.pop(0 if how == "front" else -1)
+        (longer or first or second).pop(0 if how == "front" else -1)
         turn += 1
     return first, second
 
