@@ -723,6 +723,8 @@ recipe = Recipe(
     beta_2=0.98,  # 0.999 is for long runs
     round_steps=40,
 )
+
+# %%
 sources, held_out = ["world-verdicts"], ["world-verdicts/validation"]
 folder = runtime.home() / "runs" / "pretraining-verdicts"
 
@@ -748,12 +750,14 @@ print(f"trained for {log[-1]['seconds']:.0f} s, {log[-1]['cpu_seconds']:.0f} s o
 from course.tokens import Tokenizer
 
 own_tokenizer = Tokenizer.load(folder)
-tokens = Corpus.of(documents(sources), own_tokenizer).tokens
 V = own_tokenizer.vocab_size
+tokens = Corpus.of(documents(sources), own_tokenizer).tokens
 n = np.bincount(tokens, minlength=V)  # (V,)
 validation = recipe.batches(
     Corpus.of(documents(held_out), own_tokenizer), own_tokenizer, shuffle=False
 )
+
+# %%
 labels = np.concatenate([validation[i][1][0].ravel() for i in range(len(validation))])
 labels = labels[labels > 0]
 baseline = -np.log((n + 1) / (n.sum() + V))[labels].mean()
