@@ -307,6 +307,7 @@ LONG = {
     "course/runner.py": 560,
     "course/exercises/transformer.py": 1050,
     "course/exercises/translation.py": 900,
+    "course/exercises/pretraining.py": 950,
 }
 
 
