@@ -72,15 +72,16 @@ def shared_folder(name: str) -> Path | None:
 
 # `make prove` runs every proof at its full scale; everything else runs a sample of it.
 PROVING = os.environ.get("COURSE_PROVE", "") not in ("", "0")
-if not PROVING:  # most of a small test's time on JAX is the compiler's: less of it, and none twice
+# Most of a small test's time on JAX is the compiler's: less of it, and nothing twice.
+if not PROVING:
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 LONGEST_FIRST = (
-    "environments authoring grading_bank decoding mistakes nbgrader grading browser translation tokens"
-    " fine_tuning transformer attention pretraining"
+    "environments authoring grading_bank decoding mistakes nbgrader grading browser translation"
+    " tokens fine_tuning transformer attention pretraining"
 ).split()
 
 

@@ -708,7 +708,7 @@ def test_no_cell_of_a_lesson_needs_an_answer(name):
 
 @pytest.mark.slow
 @pytest.mark.prove
-@pytest.mark.parametrize("name", LESSONS if PROVING else ["00_start.ipynb", "02_attention.ipynb"])
+@pytest.mark.parametrize("name", LESSONS if PROVING else ["00_start.ipynb"])
 def test_an_unsolved_lesson_runs_from_top_to_bottom(name):
     """Nothing crashes, nothing is written on stderr, and nothing has earned a point yet."""
     made = nbformat.read(ROOT / "lessons" / name, as_version=4)
