@@ -510,6 +510,34 @@ def _table_translator(source, target, dropout):
     return model
 
 
+def _table_encoder(words, segments):
+    """An encoder of two tables: (ids, segment ids, padding mask) → states (batch, length, d_model).
+
+    A place's own vector is its id's row plus its segment's; its state is that plus the mean of the
+    vectors of all places that the mask allows; without a mask, of all.
+    """
+    from keras import ops
+
+    words, segments = ops.convert_to_tensor(words), ops.convert_to_tensor(segments)
+
+    def encoder(token_ids, segment_ids, padding_mask=None):
+        own = ops.take(words, token_ids, axis=0) + ops.take(segments, segment_ids, axis=0)
+        mask = ops.ones_like(token_ids) if padding_mask is None else padding_mask
+        mask = ops.cast(mask, own.dtype)[..., None]  # (batch, length, 1)
+        count = ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)
+        return own + ops.sum(own * mask, axis=1, keepdims=True) / count
+
+    return encoder
+
+
+def _table_dropout(kept):
+    """A dropout that anyone can foresee: in training it multiplies by a table."""
+    from keras import ops
+
+    kept = ops.convert_to_tensor(kept)
+    return lambda x, training=False: x * kept if training else x
+
+
 def _linear_model(kernel):
     """A model with one kernel and no bias, set to the given numbers."""
     import keras
@@ -533,6 +561,8 @@ def _random(seed):
 FIXTURES = {
     "table_step": _table_step,
     "table_translator": _table_translator,
+    "table_encoder": _table_encoder,
+    "table_dropout": _table_dropout,
     "linear_model": _linear_model,
     "optimizer": _optimizer,
     "random": _random,
