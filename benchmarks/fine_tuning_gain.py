@@ -3,11 +3,11 @@
     python benchmarks/fine_tuning_gain.py [--record] [--seeds 4] [--only answers]
 
 Two tasks of the embedded world. "answers": does this sentence hold the answer to this question
-(`course.fine_tuning.answers`)? "verdicts": is this reader's verdict positive? Each from 300 and
-from 1,000 labelled rows, and each seed draws other rows, another head, another order and other
-dropout. The recipe is that of the lesson: 3 epochs, batches of 16, AdamW with a decay of 0.01,
-a tenth of the updates as warm-up, linear fall. The largest rate is 1e-3 for both models, which was
-the best of 3e-4, 1e-3 and 3e-3 for each on one seed of the validation rows.
+(`course.fine_tuning.answers`)? "verdicts": is this reader's verdict positive? The first from 300
+and from 1,000 labelled rows, the second from 1,000. Each seed draws other rows, another head,
+another order and other dropout. The recipe is that of the lesson: 3 epochs, batches of 16, AdamW
+with a decay of 0.01, a tenth of the updates as warm-up, linear fall, a largest rate of 1e-3. Of
+3e-4, 1e-3 and 3e-3 it was the best for both models on the validation rows of "answers" (one seed).
 
 Prints test accuracy: mean and standard deviation over the seeds. `--record` writes
 benchmarks/results/fine_tuning_gain.json, which the lesson shows.
@@ -41,6 +41,7 @@ def verdicts(count, seed):
 
 
 TASKS = {"answers": answers, "verdicts": verdicts}
+COUNTS = {"answers": (300, 1000), "verdicts": (1000,)}
 
 
 class Rig:
@@ -173,7 +174,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--record", action="store_true", help="write results/fine_tuning_gain.json")
     parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--counts", type=int, nargs="+", default=[300, 1000])
     parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
     arguments = parser.parse_args()
 
@@ -187,7 +187,7 @@ def main():
     results = {}
     for task_name in arguments.only:
         results[task_name] = {}
-        for count in arguments.counts:
+        for count in COUNTS[task_name]:
             found = {}
             for seed in range(arguments.seeds):
                 task = TASKS[task_name](count, seed)
@@ -226,7 +226,7 @@ def main():
             "fine_tuning_gain",
             {
                 "command": f"python benchmarks/fine_tuning_gain.py --record "
-                f"--seeds {arguments.seeds} --counts {' '.join(map(str, arguments.counts))}",
+                f"--seeds {arguments.seeds}",
                 "hardware": hardware(),
                 "cpu_seconds": round(seconds),
                 "test_rows": 400,
