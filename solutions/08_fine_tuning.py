@@ -407,7 +407,7 @@ except ValueError as error:
 #
 # - All are Python numbers: `num_examples`, `epochs`, `batch_size` are integers ≥ 1, `warmup_steps` is an integer
 #   ≥ 0, `peak` a float > 0.
-# - Returns a NumPy array or a tensor with $T$ numbers, the rates of equation (2) for $t = 1$ to $T$.
+# - Returns a list, NumPy array or tensor of $T$ numbers, the rates of equation (2) for $t = 1$ to $T$.
 # - It must hold: a last batch that is not full makes an update; the last rate is 0; with `warmup_steps = 0` it only
 #   falls; with `warmup_steps >= T` it only rises, with slope peak / $w$.
 # - Example: `planned_rates(10, 2, 4, 1.0, 2)` gives `[0.5, 1, 0.75, 0.5, 0.25, 0]`.

@@ -16,25 +16,38 @@ from course.exercises.words import exercise, lesson, questions
 
 LESSON = lesson("fine_tuning")
 
-MAY_NOT_CALL = tuple(
-    f"course.{name}"
-    for name in (
-        "fine_tuning.BertClassifier",
-        "fine_tuning.encode",
-        "fine_tuning.examples.segments",
-        "fine_tuning.scores.confusion_matrix",
-        "fine_tuning.scores.figures",
-        "fine_tuning.scores.scores",
-        "optimizers.AdamW",
-        "optimizers.adamw",
-        "training.WarmupLinear",
-    )
+# Of the course, what holds the answer; each list is looked up while the answer runs.
+ROWS = ("course.fine_tuning.encode", "course.fine_tuning.examples.segments")
+HEADS = ("course.fine_tuning.BertClassifier",)
+RATES = ("course.training.WarmupLinear",)
+OPTIMIZERS = ("course.optimizers.AdamW", "course.optimizers.adamw")
+FIGURES = tuple(
+    f"course.fine_tuning.scores.{name}" for name in ("confusion_matrix", "figures", "scores")
 )
 
 
 def in_numpy(*args, **kwargs):
     """A call that needs no Keras."""
     return call(*args, **kwargs) | {"keras": False}
+
+
+class MatchRows(Match):
+    """`Match` for rows of numbers, which may come as lists or arrays."""
+
+    def __call__(self, inputs, outcome):
+        got = as_row(outcome.results[self.result])
+        if isinstance(got, tuple | list):
+            got = tuple(as_row(row) for row in got)
+        return super().__call__(inputs, replace(outcome, results={self.result: got}))
+
+
+def as_row(row):
+    """A list of numbers as an array; anything else as it is."""
+    if not isinstance(row, list | tuple) or not row:
+        return row
+    if all(type(n) in (int, float) or (isinstance(n, np.ndarray) and n.ndim == 0) for n in row):
+        return np.array([n.item() if isinstance(n, np.ndarray) else n for n in row])
+    return row
 
 
 # 1. The learning rate of every update
@@ -112,11 +125,12 @@ def _keras_falls(step, warmup, total):
     return np.where(step >= total, 0.0, 1 - np.maximum(step - warmup, 0) / total)
 
 
-judge_rates = Match(
+judge_rates = MatchRows(
     rates,
     {
         "last-batch-left-out": rates_of(count=lambda n, epochs, size: epochs * (n // size)),
         "epochs-joined": rates_of(count=lambda n, epochs, size: -(-n * epochs // size)),
+        "one-batch-more": rates_of(count=lambda n, epochs, size: epochs * (n // size + 1)),
         "one-epoch": rates_of(count=lambda n, epochs, size: -(-n // size)),
         "counts-examples": rates_of(count=lambda n, epochs, size: epochs * n),
         "one-update-more": _with_a_step_0,
@@ -202,15 +216,13 @@ def runs(lowest, highest, epochs, size, warmup, uneven=True):
 def rates_probe(title, points, *run, **more):
     inputs = runs(*run, **{k: more.pop(k) for k in ("uneven",) if k in more})
     names = ("examples", "epochs", "batch_size", "peak", "warmup_steps")
-    return Probe(
-        title, points, inputs, lambda i: in_numpy(*(i[n] for n in names)), judge_rates, **more
-    )
+    return Probe(title, points, inputs, lambda i: call(*(i[n] for n in names)), judge_rates, **more)
 
 
 SCHEDULE = exercise(
     "fine_tuning.schedule",
     defines="planned_rates",
-    may_not_call=MAY_NOT_CALL,
+    may_not_call=RATES,
     probes=(
         rates_probe("one epoch of full batches, no warm-up", 0.5, 5, 9, 1, 8, 0, uneven=False),
         rates_probe("one epoch with a warm-up", 1, 20, 30, 1, 4, 0.3, uneven=False),
@@ -413,7 +425,7 @@ def update_probe(title, points, *given, **more):
         title,
         points,
         sets_of_weights(*given, **more),
-        lambda i: in_numpy(*(i[name] for name in UPDATED)),
+        lambda i: call(*(i[name] for name in UPDATED)),
         judge_update,
     )
 
@@ -421,7 +433,7 @@ def update_probe(title, points, *given, **more):
 UPDATE = exercise(
     "fine_tuning.adamw",
     defines="adamw_update",
-    may_not_call=MAY_NOT_CALL,
+    may_not_call=OPTIMIZERS,
     probes=(
         update_probe("a first update without decay", 1, (KERNEL,), 1, weight_decay=0.0),
         update_probe("a later update without decay", 1, (KERNEL,), 7, weight_decay=0.0),
@@ -622,7 +634,7 @@ def head_probe(title, points, lengths, *, training, **more):
 HEAD = exercise(
     "fine_tuning.head",
     defines="class_logits",
-    may_not_call=MAY_NOT_CALL,
+    may_not_call=HEADS,
     probes=(
         head_probe("the vector of the first place", 1, [4, 4], training=False),
         head_probe("one token a row, in training", 1, [1, 1, 1], training=True),
@@ -764,28 +776,6 @@ judge_pair_of = {
 }
 
 
-class MatchRows(Match):
-    """`Match` for rows of integers, which may come as lists or arrays."""
-
-    def __call__(self, inputs, outcome):
-        got = outcome.results[self.result]
-        if isinstance(got, tuple | list):
-            got = tuple(as_row(row) for row in got)
-            outcome = replace(outcome, results={self.result: got})
-        return super().__call__(inputs, outcome)
-
-
-def as_row(row):
-    """A list of integers as an array; anything else as it is."""
-    if isinstance(row, list | tuple) and all(type(n) is int for n in row):
-        return np.array(row, int)
-    if isinstance(row, list | tuple) and all(
-        isinstance(n, np.ndarray) and n.ndim == 0 and n.dtype.kind in "iu" for n in row
-    ):
-        return np.array([int(n) for n in row], int)
-    return row
-
-
 judge_pair = MatchRows(
     pair, judge_pair_of, labels=("token ids", "segment ids"), dtype=None, tolerance=1e-9
 )
@@ -823,7 +813,7 @@ def pair_probe(title, points, *lengths, **more):
 PAIR = exercise(
     "fine_tuning.pair",
     defines="encode_pair",
-    may_not_call=MAY_NOT_CALL,
+    may_not_call=ROWS,
     probes=(
         pair_probe("a pair that fills the row", 1, 3, 2, 8),
         pair_probe("a short pair is filled up", 0.5, 2, 3, 11),
@@ -1020,7 +1010,7 @@ def scores_probe(title, points, *sizes, **more):
 SCORES = exercise(
     "fine_tuning.scores",
     defines="evaluate",
-    may_not_call=MAY_NOT_CALL,
+    may_not_call=FIGURES,
     probes=(
         scores_probe("one batch", 1, 29),
         scores_probe("worse than a guess", 0.5, 31, table=(0.12, 0.48, 0.25, 0.15)),

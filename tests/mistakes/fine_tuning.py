@@ -235,9 +235,9 @@ def segments_first(first, second, max_length, cls_id, sep_id, pad_id=0):
 
 
 @wrong("wrong-type")
-def numbers_with_a_point(first, second, max_length, cls_id, sep_id, pad_id=0):
+def one_dict(first, second, max_length, cls_id, sep_id, pad_id=0):
     ids, segments = popped_one_by_one(first, second, max_length, cls_id, sep_id, pad_id)
-    return [float(n) for n in ids[:-1]], segments
+    return {"token_ids": ids, "segment_ids": segments}
 
 
 # 2. Repair a classification head
@@ -468,6 +468,13 @@ def a_loop_over_epochs_and_batches(num_examples, epochs, batch_size, peak, warmu
 
 
 @right()
+def a_list_of_floats(num_examples, epochs, batch_size, peak, warmup_steps):
+    return a_loop_over_epochs_and_batches(
+        num_examples, epochs, batch_size, peak, warmup_steps
+    ).tolist()
+
+
+@right()
 def two_pieces_joined(num_examples, epochs, batch_size, peak, warmup_steps):
     total = updates(num_examples, epochs, batch_size)
     w = min(warmup_steps, total)
@@ -508,6 +515,12 @@ def floor_division(num_examples, epochs, batch_size, peak, warmup_steps):
 @wrong("epochs-joined")
 def rounded_up_once(num_examples, epochs, batch_size, peak, warmup_steps):
     return two_lines_and_the_smaller(num_examples * epochs, 1, batch_size, peak, warmup_steps)
+
+
+@wrong("one-batch-more")
+def always_one_more(num_examples, epochs, batch_size, peak, warmup_steps):
+    rounded = (num_examples // batch_size + 1) * batch_size
+    return two_lines_and_the_smaller(rounded, epochs, batch_size, peak, warmup_steps)
 
 
 @wrong("one-epoch")
