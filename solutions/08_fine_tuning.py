@@ -49,7 +49,9 @@ from course.fine_tuning.baselines import BagOfWords
 
 for count in (300, 1000):
     some = Examples(train.texts[:count], train.labels[:count], train.pairs[:count])
-    print(f"{count:5} pairs, bag of words: test accuracy {BagOfWords().fit(some).score(test)['accuracy']}")
+    print(
+        f"{count:5} pairs, bag of words: test accuracy {BagOfWords().fit(some).score(test)['accuracy']}"
+    )
 
 # %% [markdown]
 # Behind each accuracy stands a 95 % interval, which section 7 explains. Words alone say something: a sentence
@@ -80,7 +82,12 @@ def show(count, names, of="answers"):
 show(300, ("majority", "bag of words", "random weights"))
 
 # %% [markdown]
-# FEW_LABELS
+# One seed of four did not learn at all, and the others stay behind the bag of words. A Transformer can compare two
+# texts, which a bag of words cannot. But with random weights it has to find out from 300 pairs what words are. Bag of
+# words starts with less to find out.
+#
+# Most of what there is to find out about words stands in texts without labels. Lesson 07 learned from them. This
+# lesson spends what that has saved.
 
 # %% [markdown]
 # ## 2. A checkpoint, tensor by tensor
@@ -326,16 +333,16 @@ check(class_logits)
 # ## 5. The recipe, setting by setting
 #
 # Devlin et al. (2019, appendix A.3) fine-tune everything: the head and all of the encoder. Their recipe has become
-# the default of many libraries. Here it is as one object, under the names that those libraries use.
+# the default of many libraries. Batches, rates and epochs are theirs. The 500 warm-up steps and the evaluation batch of
+# 64 come from an example in Hugging Face's documentation that has been copied ever since. Here it is as one object,
+# under the names that those libraries use.
 
 # %%
 from dataclasses import fields
 
 from course.fine_tuning import Recipe
 
-shown = (
-    "epochs train_batch_size eval_batch_size warmup_steps weight_decay learning_rate clipnorm seed best_by"
-)
+shown = "epochs train_batch_size eval_batch_size warmup_steps weight_decay learning_rate clipnorm seed best_by"
 for field in fields(Recipe):
     if field.name in shown.split():
         print(f"{field.name:18}{field.default}")
@@ -436,7 +443,9 @@ from course.lab import curves
 
 step = np.arange(1, updates + 1)
 rates = {
-    f"{w} warm-up steps": np.minimum(step / w, (updates - step) / (updates - w) if w < updates else 1.0)
+    f"{w} warm-up steps": np.minimum(
+        step / w, (updates - step) / (updates - w) if w < updates else 1.0
+    )
     for w in (18, 500)
 }
 rates["asked once an epoch"] = rates["18 warm-up steps"][(step - 1) // 63 * 63]
@@ -596,7 +605,10 @@ class Progress(keras.callbacks.Callback):
     """Prints a line after each epoch."""
 
     def on_epoch_end(self, epoch, logs=None):
-        print(f"epoch {epoch + 1} of {recipe.epochs}: validation nll {logs['val_nll']:.2f}", flush=True)
+        print(
+            f"epoch {epoch + 1} of {recipe.epochs}: validation nll {logs['val_nll']:.2f}",
+            flush=True,
+        )
 
 
 classifier, scored, log = train_classifier(
@@ -619,7 +631,9 @@ for count in (300, 1000):
     show(count, gain["tasks"]["answers"][str(count)])
 
 # %% [markdown]
-# GAIN
+# With 1,000 pairs the pretrained model is ahead of all others, and its seeds lie closer together. With 300 it is
+# behind the bag of words: a checkpoint saves labels, it does not replace them. "Shared words marked" is a bag of words
+# that is told which words stand in both texts. That is knowledge about the task which we put in by hand, and it helps.
 #
 # Is that difference real, or is it luck? The next section gives you the means to say.
 
@@ -786,7 +800,9 @@ def against(of, count, name, baseline):
     t_star = {2: 4.30, 3: 2.78, 4: 2.45, 5: 2.31}[len(a)]
     half = t_star * np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
     middle = b.mean() - a.mean()
-    print(f"{count:5}  {name} − {baseline}: {middle:+.3f} ({middle - half:+.3f} to {middle + half:+.3f})")
+    print(
+        f"{count:5}  {name} − {baseline}: {middle:+.3f} ({middle - half:+.3f} to {middle + half:+.3f})"
+    )
 
 
 for count in (300, 1000):
@@ -794,7 +810,9 @@ for count in (300, 1000):
         against("answers", count, "pretrained", baseline)
 
 # %% [markdown]
-# DECISION
+# With 1,000 pairs all three intervals leave out 0: the pretrained model is better than each. With 300 it is worse than
+# the plain bag of words, and against random weights one cannot tell: four seeds, of which one failed, know their own
+# spread too badly.
 
 # %% [markdown]
 # ## 8. Look at the mistakes
@@ -818,17 +836,21 @@ print("shared words   rows   said yes   right")
 for low, high in ((0, 0), (1, 1), (2, 2), (3, 99)):
     some = (shared >= low) & (shared <= high)
     name = f"{low}" if low == high else f"{low} or more"
-    print(
-        f"{name:12}{some.sum():7}{np.mean(chances[some, 1] > 0.5):11.0%}{hit[some].mean():8.0%}"
-    )
+    print(f"{name:12}{some.sum():7}{np.mean(chances[some, 1] > 0.5):11.0%}{hit[some].mean():8.0%}")
 
 # %%
 kinds = np.array([text.split()[0].lower() for text in test.texts])
-for kind in [k for k in ("who", "what", "where", "when", "how", "which", "why") if (kinds == k).sum() >= 10]:
+for kind in [
+    k for k in ("who", "what", "where", "when", "how", "which", "why") if (kinds == k).sum() >= 10
+]:
     some = kinds == kind
     print(f"{kind:6}{some.sum():5} questions, {hit[some].mean():.0%} right")
 lengths = np.array([len(text.split()) for text in test.pairs])
-for name, some in (("up to 8 words", lengths <= 8), ("9 to 14", (lengths > 8) & (lengths <= 14)), ("more", lengths > 14)):
+for name, some in (
+    ("up to 8 words", lengths <= 8),
+    ("9 to 14", (lengths > 8) & (lengths <= 14)),
+    ("more", lengths > 14),
+):
     print(f"sentences of {name:14}{some.sum():4}, {hit[some].mean():.0%} right")
 
 # %% [markdown]
@@ -837,7 +859,9 @@ for name, some in (("up to 8 words", lengths <= 8), ("9 to 14", (lengths > 8) & 
 # %%
 sure = np.argsort(-chances.max(axis=1) * ~hit)
 for i in sure[:6]:
-    print(f"said {task.labels[1 - labels[i]]:4}{chances[i].max():.2f}  {test.texts[i]} | {test.pairs[i]}")
+    print(
+        f"said {task.labels[1 - labels[i]]:4}{chances[i].max():.2f}  {test.texts[i]} | {test.pairs[i]}"
+    )
 
 # %% [markdown]
 # MISTAKES
@@ -864,7 +888,13 @@ for baseline in ("random weights", "bag of words"):
 # activation is stored.
 
 # %%
-sizes = {"the course's BERT": 876_678, "BERT tiny": 4.4e6, "BERT base": 110e6, "BERT large": 340e6, "7 billion": 7e9}
+sizes = {
+    "the course's BERT": 876_678,
+    "BERT tiny": 4.4e6,
+    "BERT base": 110e6,
+    "BERT large": 340e6,
+    "7 billion": 7e9,
+}
 print(f"{'':20}{'weights':>10}{'float32':>12}{'bfloat16':>12}{'training':>12}{'at 100 Mbit/s':>16}")
 for name, count in sizes.items():
     mb = count * 4 / 1e6
@@ -907,7 +937,9 @@ print(f"loaded again, every weight the same: {same}")
 trainer = recorded("fine_tuning_trainer")
 print(trainer["command"])
 print(trainer["hardware"])
-print(f"largest difference of the logits before training: {trainer['logits_before']:.0e} of the largest")
+print(
+    f"largest difference of the logits before training: {trainer['logits_before']:.0e} of the largest"
+)
 for name, found in trainer["results"].items():
     print(f"{name:10}test accuracy {found['mean']:.3f} ± {found['std']:.3f}  {found['runs']}")
 
@@ -923,7 +955,7 @@ for name, found in trainer["results"].items():
 import os
 
 OFFICIAL = "google-bert/bert-base-uncased"  # 110 million weights, 440 MB
-if "google.colab" in __import__("sys").modules and not os.environ.get("COURSE_OFFLINE"):
+if runtime.on_colab() and not os.environ.get("COURSE_OFFLINE"):
     official = checkpoints.load_bert(OFFICIAL, with_head, fresh=("classifier",), say=print)
     print(f"{official.count_params():,} weights")
 else:
@@ -944,7 +976,9 @@ from course.fine_tuning import read_task
 
 with tempfile.TemporaryDirectory() as place:
     ours, more = Path(place) / "mails.csv", Path(place) / "validation.csv"
-    ours.write_text("text,label\nWin a prize now,spam\nSee you at nine,ham\nCheap watches,spam\nLunch?,ham\n")
+    ours.write_text(
+        "text,label\nWin a prize now,spam\nSee you at nine,ham\nCheap watches,spam\nLunch?,ham\n"
+    )
     more.write_text("text,label\nAre you there?,Ham\nWin,spam\n")
     try:
         read_task(ours, validation=more)
