@@ -864,7 +864,11 @@ for i in sure[:6]:
     )
 
 # %% [markdown]
-# MISTAKES
+# In our run the suspicion holds. Without a shared word the model says yes to a quarter of the pairs, with three to three
+# quarters. That is a good rule, and no understanding. Among its surest mistakes are two kinds. Some need what the world
+# teaches: that a puppy is an animal. Others nobody can get right: whether "Her niece had once given her a small diary"
+# says what Lena lost, only the rest of the story tells. So 100 % is out of reach, for people too. You find this out by
+# reading, and by no score.
 #
 # ### Where pretraining does not help
 #
@@ -876,7 +880,13 @@ for baseline in ("random weights", "bag of words"):
     against("verdicts", 1000, "pretrained", baseline)
 
 # %% [markdown]
-# VERDICTS
+# Here pretraining costs. From random weights the model is as good as the bag of words, from this checkpoint it is
+# eight points worse. Section 2 showed a likely reason. In this checkpoint "brilliant" lies beside "lifeless", and 189
+# updates have to tear them apart. Random rows are apart from the start. (We have not tested this reason by itself.)
+#
+# This BERT read 700,000 tokens for eight minutes. Models that read billions learn what an opinion says, and fine-tuning
+# them on opinions helps (Devlin et al. 2019, table 1, SST-2). What a checkpoint gives depends on what it knows. So ask
+# it first, and keep the row "random weights" in your table.
 
 # %% [markdown]
 # ## 9. Larger, and on your own data
