@@ -15,6 +15,7 @@ the lesson shows.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -105,6 +106,8 @@ def main():
     from course import runtime
 
     runtime.start()
+    # The course's folder of data, which transformers would take for the package of that name.
+    sys.modules["datasets"] = None
     import accelerate
     import torch
     import transformers
@@ -112,7 +115,7 @@ def main():
     from course import checkpoints
     from course.fine_tuning import ExampleBatches, encode
 
-    torch.set_num_threads(runtime.cores())
+    torch.set_num_threads(1)  # two wait for one another where the machine is busy
     updates = EPOCHS * -(-COUNT // SIZE)
     rig, began = Rig(), time.process_time()
     found = {"course": [], "Trainer": []}
