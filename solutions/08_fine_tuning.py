@@ -563,7 +563,8 @@ print(f"{len(accuracy['runs'])} seeds; scales and kernels: mean size of the numb
 # - **The warm-up.** Without it each seed lost a point, less than the seeds differ. Honestly: here it gains little. Deep
 #   models and high rates need it (lesson 04, section 4; Mosbach et al. 2021, section 5).
 # - **500 warm-up steps.** With our high peak they act as a lower rate, and cost little. With the paper's rate as well,
-#   which is the default of many libraries as it stands, nothing is learned. The settings have to fit each other.
+#   which is what one gets by leaving the defaults alone, next to nothing is learned: the loss is nearly that of a coin.
+#   The settings have to fit each other, and the number of updates.
 # - **Decay.** 0.01 changes nothing that one can see: 189 updates at a mean rate of 0.0005 take a thousandth off each
 #   matrix. A thousand times as much, 10, takes the kernels down to two fifths. If vectors decay too, so do the scales of
 #   layer normalization, from 0.96 to 0.38, and with them the signal of every block. In accuracy both lie within the
