@@ -19,7 +19,7 @@ A value is JSON, a NumPy array, or one of these markers:
 
     {"$": "tensor", "value": array, "dtype": name}    a tensor of the backend
     {"$": "ref", "name": name}                        an earlier step's result; "answer"
-    {"$": "fixture", "kind": kind, ...}               an object built from data, see FIXTURES
+    {"$": "fixture", "kind": kind, ...}               an object built from data, see `fixtures`
 
 The runner knows no lesson, no expected value and no seed but those in the plan. It imports Keras
 only when a plan needs it.
@@ -44,6 +44,7 @@ from typing import ClassVar
 import numpy as np
 
 from course import plain, runtime
+from course.fixtures import FIXTURES
 
 # Where each new shape is compiled first (JAX), that takes seconds, not a fault of the student.
 SECONDS = {"tensorflow": 10.0, "jax": 30.0}
@@ -470,72 +471,6 @@ STEPS = {
     "fit": _fit,
     "gradients": _gradients,
     "round_trip": _round_trip,
-}
-
-
-def _table_step(table):
-    """A step function for decoding: ids `(batch, length)` → the table's rows of the last ids.
-
-    A table of three axes looks at the last two ids; where there is one, it takes 0 before it.
-    """
-    from keras import ops
-
-    rows = ops.reshape(ops.convert_to_tensor(table), (-1, table.shape[-1]))
-
-    def step(ids):
-        ids = ops.cast(ops.convert_to_tensor(ids), "int32")
-        row = ids[..., -1]
-        if table.ndim == 3 and ids.shape[-1] > 1:
-            row = ids[..., -2] * table.shape[1] + row
-        return ops.take(rows, row, axis=0)
-
-    return step
-
-
-def _table_translator(source, target, dropout):
-    """A translation model of two tables: ids (source, target so far) → logits of what follows each.
-
-    The mean of the source's rows plus the row of the target id; in training, times `dropout`.
-    """
-    from keras import ops
-
-    source, target, dropout = (ops.convert_to_tensor(table) for table in (source, target, dropout))
-
-    def model(inputs, training=False):
-        source_ids, target_ids = inputs
-        said = ops.mean(ops.take(source, source_ids, axis=0), axis=1, keepdims=True)
-        logits = said + ops.take(target, target_ids, axis=0)  # (batch, length, vocab_size)
-        return logits * dropout if training else logits
-
-    return model
-
-
-def _linear_model(kernel):
-    """A model with one kernel and no bias, set to the given numbers."""
-    import keras
-
-    layer = keras.layers.Dense(kernel.shape[1], use_bias=False)
-    model = keras.Sequential([keras.Input((kernel.shape[0],)), layer])
-    layer.kernel.assign(kernel)
-    return model
-
-
-def _optimizer(name, **options):
-    import keras
-
-    return keras.optimizers.get({"class_name": name, "config": options})
-
-
-def _random(seed):
-    return np.random.default_rng(seed)
-
-
-FIXTURES = {
-    "table_step": _table_step,
-    "table_translator": _table_translator,
-    "linear_model": _linear_model,
-    "optimizer": _optimizer,
-    "random": _random,
 }
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, installed, numbers
 
-from course import checkpoints, fine_tuning, training
+from course import checkpoints, data, fine_tuning, training
 from course.data import DataError
 from course.fine_tuning import BertClassifier, ExampleBatches, Examples
+from course.fine_tuning.answers import answer_task
+from course.fine_tuning.baselines import BagOfWords
 from course.pretraining import BertEncoder, MaskedLanguageModel
 from course.tokens import Tokenizer
 
@@ -405,6 +407,44 @@ def test_training_texts_that_other_splits_show_can_be_left_out():
     assert fine_tuning.drop_seen(train, others).texts == ["fine film", "dull", "Fine  film."]
     left = fine_tuning.drop_seen(train, others, inside=True)
     assert (left.texts, left.labels, left.pairs) == (["Fine  film."], [1], None)
+
+
+def test_the_worlds_questions_become_pairs_of_which_half_hold_the_answer():
+    task, again = answer_task(60, 40), answer_task(60, 40, seed=1)
+    stories = data.load("world-questions", "train")
+    known = {(row["question"], row["context"]): row["answers"] for row in stories}
+    train = task.splits["train"]
+    assert np.mean(train.labels) == 0.5 and len(task.splits["test"]) == 40
+    for question, sentence, label in zip(train.texts, train.pairs, train.labels, strict=True):
+        told = [
+            bool(a) and a[0]["text"] in sentence
+            for (asked, context), a in known.items()
+            if asked == question and sentence in context
+        ]
+        assert any(told) if label else not all(told)
+    assert train.texts != again.splits["train"].texts
+    assert task.splits["test"] == again.splits["test"] == answer_task(60, 40).splits["test"]
+
+
+def test_a_bag_of_words_finds_the_smallest_loss_and_not_the_order_of_words():
+    examples = Examples(TEXTS, LABELS)
+    model = BagOfWords(steps=2000).fit(examples)
+    assert model.predict(examples).tolist() == LABELS
+    x, y = model._matrix(examples), np.array(LABELS)
+    error = 1 / (1 + np.exp(-(x @ model.weights + model.bias))) - y
+    assert np.abs(x.T @ error / len(y) + model.decay * model.weights).max() < 1e-6
+    assert abs(error.mean()) < 1e-6
+    backwards = Examples([" ".join(text.split()[::-1]) for text in TEXTS], LABELS)
+    assert np.array_equal(model._matrix(backwards), x)
+    assert model.score(examples)["accuracy"].value == 1
+
+
+def test_a_bag_of_words_sees_shared_words_only_where_it_is_told_to():
+    texts = ["red", "blue", "red", "blue"] * 5
+    pairs = ["red", "blue", "blue", "red"] * 5
+    examples = Examples(texts, [1, 1, 0, 0] * 5, pairs)
+    assert BagOfWords().fit(examples).score(examples)["accuracy"].value == 0.5
+    assert BagOfWords(shared=True).fit(examples).score(examples)["accuracy"].value == 1
 
 
 def test_a_named_data_set_is_a_task():

@@ -185,6 +185,12 @@ def test_a_lesson_sees_the_modules_of_earlier_lessons_and_not_its_own():
         assert not {f"course.{later}" for later in names[place:]} & {*visible.modules(lesson)}
     # The answers to lesson 05's schedules are in a module that is no lesson's.
     assert "course.training" not in visible.modules("translation")
+    # Lesson 08 loads a checkpoint; its own modules stay hidden, and the weights may be read.
+    assert "course.checkpoints" in visible.modules("fine_tuning")
+    assert "course.checkpoints" not in visible.modules("decoding")
+    bert = str(visible.sources.embedded_root().parent / "bert")
+    assert bert in {item[1] for item in visible.view("fine_tuning", folder="/x")}
+    assert bert not in {item[1] for item in visible.view("decoding", folder="/x")}
     everything = {item[1] for item in visible.view("positions", folder="/x")}
     package = str(visible.PACKAGE)
     assert f"{package}/attention.py" in everything

@@ -25,12 +25,12 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 COLAB_PYTHON = "3.13"
 
 # DESIGN.md's floors, lowest first: a module imports the rows above its own here, and its own
-# package. Four rows more than the plan has: `runtime` and `plain` know the machine and plain values
-# and nothing of the course, so the rest of the first floor may stand on them; attention turns its
-# queries by their positions; pretraining is built from the transformer's blocks; and `course tour`
-# uses everything but the command line.
+# package. Four rows more than the plan has: `runtime`, `plain` and `fixtures` know the machine,
+# plain values and small models, and nothing of the course, so the rest of the first floor may stand
+# on them; attention turns its queries by their positions; pretraining is built from the
+# transformer's blocks; and `course tour` uses everything but the command line.
 FLOORS = [
-    ["plain", "runtime"],
+    ["plain", "runtime", "fixtures"],
     ["positions", "tokens", "decoding", "data", "runner", "training", "optimizers"],
     ["attention"],
     ["transformer", "scaling"],
@@ -304,7 +304,7 @@ def test_ruff_finds_nothing_to_say():
 # Over the limit today, and what they may not grow past; splitting them is open work.
 LONG = {
     "course/lab/plots.py": 1000,
-    "course/runner.py": 560,
+    "course/runner.py": 495,
     "course/exercises/transformer.py": 1050,
     "course/exercises/translation.py": 900,
     "course/exercises/pretraining.py": 950,

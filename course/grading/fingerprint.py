@@ -12,7 +12,7 @@ import types
 
 import numpy as np
 
-from course import plain, runner, runtime
+from course import fixtures, plain, runner, runtime
 from course.exercises import declaration, examining, judging
 
 _OURS = ("course.exercises", "course_extra")
@@ -26,7 +26,7 @@ def of_exercise(exercise):
 
 def _shared():
     """The text of what all exercises are put and judged with."""
-    modules = (declaration, examining, judging, runner, plain, runtime)
+    modules = (declaration, examining, judging, runner, fixtures, plain, runtime)
     return hashlib.sha256("\0".join(map(inspect.getsource, modules)).encode()).hexdigest()
 
 

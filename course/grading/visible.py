@@ -20,6 +20,8 @@ from course.runtime import parse_source
 PACKAGE = Path(course.__file__).resolve().parent
 # What any lesson may build on, beside the lessons before it.
 COMMON = ("data", "plain", "runner", "runtime")
+# What a lesson uses beside: a module that is no lesson's own and holds none of its answers.
+BESIDE = {"fine_tuning": ("checkpoints",)}
 # Never visible, whatever imports them.
 SECRET = ("authoring", "cli", "exercises", "grading", "lab", "tour")
 # Of the system: what Python and its libraries are linked against, and what they look up.
@@ -52,7 +54,7 @@ def _modules(lesson, package):
     number = bank.about(lesson).number if lesson else "99"
     earlier = [name for name in bank.lessons() if bank.about(name).number < number]
     hidden = {*SECRET, *bank.lessons()} - {*earlier}  # this lesson's own, and later ones'
-    waiting, found = [*COMMON, *earlier], set()
+    waiting, found = [*COMMON, *earlier, *BESIDE.get(lesson, ())], set()
     while waiting:
         name = waiting.pop()
         if name in found or name in hidden or not _files(name):
@@ -96,6 +98,8 @@ def view(lesson, secret=(), folder=None, scratch=256_000_000, uid=None):
     reads = [path for path in _machine() if os.path.exists(path)]
     own = {PACKAGE / "__init__.py", sources.embedded_root()}
     own |= {file for name in modules(lesson) for file in _files(name.removeprefix("course."))}
+    if "course.checkpoints" in modules(lesson):
+        own.add(sources.embedded_root().parent / "bert")
     if given := os.environ.get("COURSE_DATA"):
         own.add(Path(given).resolve())
     hidden = {PACKAGE, *(Path(each).resolve() for each in secret)}

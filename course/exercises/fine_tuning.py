@@ -1,0 +1,749 @@
+"""Exercises of lesson 08, fine-tuning: probes and the mistakes they find; words in the TOML file.
+
+A setting that is wrong shows in the numbers of a plan, an update, a row of ids or a table of
+counts. Each exercise computes one of them, and the mistakes are knobs on it. Those of the learning
+rate and of AdamW are in `updates.py`.
+"""
+
+from itertools import product
+
+import numpy as np
+
+from course.exercises.attention import only_if
+from course.exercises.declaration import Probe, call, fixture, tensor
+from course.exercises.judging import Match, attempt, same
+from course.exercises.updates import SCHEDULE, UPDATE, MatchRows
+from course.exercises.words import exercise, lesson, questions
+
+LESSON = lesson("fine_tuning")
+
+# Of the course, what holds the answer; each list is looked up while the answer runs.
+ROWS = ("course.fine_tuning.encode", "course.fine_tuning.examples.segments")
+HEADS = ("course.fine_tuning.BertClassifier",)
+FIGURES = tuple(
+    f"course.fine_tuning.scores.{name}" for name in ("confusion_matrix", "figures", "scores")
+)
+
+
+def in_numpy(*args, **kwargs):
+    """A call that needs no Keras."""
+    return call(*args, **kwargs) | {"keras": False}
+
+
+# 1. A pair of texts as one row
+
+
+def cut(first, second, room, *, tie="second", end=True):
+    """Ids taken off one by one, from the longer, until both fit."""
+    first, second = list(first), list(second)
+    while len(first) + len(second) > room:
+        longer = first if len(first) > len(second) else second
+        if len(first) == len(second) and tie == "first":
+            longer = first
+        longer.pop(-1 if end else 0)
+    return first, second
+
+
+def pair(
+    i,
+    *,
+    shorten=cut,
+    special=3,
+    start=True,
+    middle=True,
+    last=True,
+    end_in=0,
+    numbers=(0, 1),
+    padding=0,
+    fill=None,
+    front=False,
+    length=None,
+    again=False,
+):
+    """Token ids and segment ids of a pair, with a knob for each part."""
+    limit, cls, sep = i["max_length"], i["cls_id"], i["sep_id"]
+    first, second = shorten(i["first"], i["second"], max(limit - special, 0))
+    begin = [cls] * start + list(first)
+    rest = [cls] * again + list(second) + [sep] * last
+    ids = begin + [sep] * middle + rest
+    zero, one = numbers
+    segments = [zero] * len(begin) + [end_in if numbers == (0, 1) else zero] * middle
+    segments += [one] * len(rest)
+    if length is not None:
+        ids, segments = length(ids, limit, sep), length(segments, limit, segments[-1])
+    fill = i["pad_id"] if fill is None else fill
+    missing = [fill] * (limit - len(ids)), [padding] * (limit - len(ids))
+    both = (m + x if front else x + m for x, m in zip((ids, segments), missing, strict=True))
+    return tuple(np.array(x) for x in both)
+
+
+def pair_of(**knobs):
+    return lambda i: pair(i, **knobs)
+
+
+def _whole(first, second, room):
+    return list(first), list(second)
+
+
+def _only_second(first, second, room):
+    return list(first)[:room], list(second)[: max(room - len(first), 0)]
+
+
+def _only_first(first, second, room):
+    return list(first)[: max(room - len(second), 0)], list(second)[:room]
+
+
+def _halves(first, second, room):
+    """Half of the room for each, whatever the other leaves."""
+    return list(first)[: room - room // 2], list(second)[: room // 2]
+
+
+def _halves_if_long(first, second, room):
+    if len(first) + len(second) <= room:
+        return list(first), list(second)
+    return _halves(first, second, room)
+
+
+def _in_proportion(first, second, room):
+    total = len(first) + len(second)
+    if total <= room:
+        return list(first), list(second)
+    kept = round(room * len(first) / total)
+    return list(first)[:kept], list(second)[: room - kept]
+
+
+def _too_long(i):
+    return len(i["first"]) + len(i["second"]) > i["max_length"] - 3
+
+
+def _short(i):
+    return len(i["first"]) + len(i["second"]) < i["max_length"] - 3
+
+
+judge_pair_of = {
+    "second-dropped": only_if(
+        _too_long, pair_of(shorten=_whole, length=lambda x, limit, end: x[:limit])
+    ),
+    "second-dropped-for-the-end": only_if(
+        _too_long, pair_of(shorten=_whole, length=lambda x, limit, end: [*x[:limit][:-1], end])
+    ),
+    "only-second-cut": only_if(_too_long, pair_of(shorten=_only_second)),
+    "only-first-cut": only_if(_too_long, pair_of(shorten=_only_first)),
+    "halves": only_if(_too_long, pair_of(shorten=_halves_if_long)),
+    "always-halves": pair_of(shorten=_halves),
+    "in-proportion": only_if(_too_long, pair_of(shorten=_in_proportion)),
+    "tie-cuts-the-first": only_if(
+        _too_long, pair_of(shorten=lambda a, b, room: cut(a, b, room, tie="first"))
+    ),
+    "cut-in-front": only_if(
+        _too_long, pair_of(shorten=lambda a, b, room: cut(a, b, room, end=False))
+    ),
+    "not-cut": only_if(_too_long, pair_of(shorten=_whole)),
+    "special-ids-not-counted": only_if(_too_long, pair_of(special=0)),
+    "one-special-id-not-counted": only_if(_too_long, pair_of(special=2)),
+    "too-much-cut": only_if(_too_long, pair_of(special=4)),
+    "start-missing": pair_of(start=False),
+    "middle-missing": pair_of(middle=False),
+    "end-missing": pair_of(last=False),
+    "second-start": pair_of(again=True),
+    "middle-in-the-second": pair_of(end_in=1),
+    "segments-swapped": pair_of(numbers=(1, 0)),
+    "segments-from-one": pair_of(numbers=(1, 2)),
+    "one-segment": pair_of(numbers=(0, 0)),
+    "padding-in-the-second": only_if(_short, pair_of(padding=1)),
+    "padded-in-front": only_if(_short, pair_of(front=True)),
+    "pad-id-ignored": only_if(lambda i: i["pad_id"] and _short(i), pair_of(fill=0)),
+    "not-padded": only_if(
+        _short,
+        lambda i: tuple(x[: len(i["first"]) + len(i["second"]) + 3] for x in pair(i)),
+    ),
+    "swapped": lambda i: pair(i)[::-1],
+}
+
+
+judge_pair = MatchRows(
+    pair, judge_pair_of, labels=("token ids", "segment ids"), dtype=None, tolerance=1e-9
+)
+
+
+def two_texts(first, second, max_length, pad_id=0):
+    """Ids of two texts of these lengths."""
+
+    def inputs(rng):
+        known = rng.permutation(np.arange(10, 100))
+        cls, sep = (int(n) for n in known[:2])
+        ids = rng.choice(known[2:], first + second)
+        return {
+            "first": ids[:first].tolist(),
+            "second": ids[first:].tolist(),
+            "max_length": max_length,
+            "cls_id": cls,
+            "sep_id": sep,
+            "pad_id": pad_id,
+        }
+
+    return inputs
+
+
+def call_pair(i):
+    more = {"pad_id": i["pad_id"]} if i["pad_id"] else {}
+    given = (i["first"], i["second"], i["max_length"], i["cls_id"], i["sep_id"])
+    return in_numpy(*given, **more)
+
+
+def pair_probe(title, points, *lengths, **more):
+    return Probe(title, points, two_texts(*lengths, **more), call_pair, judge_pair)
+
+
+PAIR = exercise(
+    "fine_tuning.pair",
+    defines="encode_pair",
+    may_not_call=ROWS,
+    probes=(
+        pair_probe("a pair that fills the row", 1, 3, 2, 8),
+        pair_probe("a short pair is filled up", 0.5, 2, 3, 11),
+        pair_probe("a long first text", 1, 15, 3, 12),
+        pair_probe("a long second text", 0.5, 2, 14, 11),
+        pair_probe("two long texts", 1, 12, 8, 14),
+        pair_probe("two texts of one length", 0.5, 9, 9, 12),
+        pair_probe("no second text, another pad_id", 0.5, 4, 0, 9, pad_id=5),
+    ),
+)
+
+
+# 2. Repair a classification head
+
+HANDED_OUT = ("padding-attended", "mean-over-places", "dropout-twice")
+
+
+def states_of(i, mask="real", segments="given"):
+    """What the table encoder returns: (batch, length, d)."""
+    ids, real = i["token_ids"], i["token_ids"] != i["pad_id"]
+    given = {"given": i["segment_ids"], "zeros": 0 * ids, "inverted": 1 - i["segment_ids"]}
+    own = i["words"].astype("float64")[ids] + i["kinds"].astype("float64")[given[segments]]
+    attended = {
+        "real": real,
+        "all": np.ones_like(real),
+        "inverted": ~real,
+        "zero is padding": ids != 0,
+    }[mask]
+    count = np.maximum(attended.sum(1), 1)[:, None, None]
+    return own + (own * attended[..., None]).sum(1, keepdims=True) / count
+
+
+def logits_of(
+    i,
+    *,
+    mask="real",
+    segments="given",
+    take=lambda states, real: states[:, 0],
+    pool=np.tanh,
+    pooler=True,
+    training="as told",
+    before=0,
+    after=1,
+    end=0,
+    finish=lambda logits: logits,
+):
+    """The exercise's reference, with a knob for each part; `before` and `after` count dropouts."""
+    in_training = {"as told": i["training"], "always": True, "never": False}
+    in_training["inverted"] = not i["training"]
+    kept = i["kept"].astype("float64") if in_training[training] else 1.0
+    w = {name: array.astype("float64") for name, array in i["weights"].items()}
+    x = take(states_of(i, mask, segments), i["token_ids"] != i["pad_id"]) * kept**before
+    if pooler:
+        x = pool(x @ w["pooler.kernel"] + w["pooler.bias"])
+    logits = (x * kept**after) @ w["classifier.kernel"] + w["classifier.bias"]
+    return finish(logits)
+
+
+def logits_with(**knobs):
+    return lambda i: logits_of(i, **knobs)
+
+
+def _mean_of_real(states, real):
+    return (states * real[..., None]).sum(1) / np.maximum(real.sum(1), 1)[:, None]
+
+
+def _last_real(states, real):
+    return states[np.arange(len(states)), real.sum(1) - 1]
+
+
+def with_slips(i, slips):
+    """The logits with any of the slips that the head is handed out with."""
+    return logits_of(
+        i,
+        mask="all" if "padding-attended" in slips else "real",
+        take=(lambda s, real: s.mean(1))
+        if "mean-over-places" in slips
+        else (lambda s, real: s[:, 0]),
+        before=1 if "dropout-twice" in slips else 0,
+    )
+
+
+def among_others(slip):
+    """A mend: the right answer where `got` shows this slip, alone or beside others."""
+
+    def mend(i, got):
+        right = logits_of(i)
+        if same(with_slips(i, (slip,)), right, 2e-5):
+            return right if same(got, right, 2e-5) else None
+        for chosen in product((True, False), repeat=len(HANDED_OUT)):
+            slips = [name for name, there in zip(HANDED_OUT, chosen, strict=True) if there]
+            if slip in slips and same(got, attempt(with_slips, i, slips), 2e-5):
+                return right
+        return None
+
+    return mend
+
+
+def _padded(i):
+    return (i["token_ids"] == i["pad_id"]).any()
+
+
+def _long(i):
+    return i["token_ids"].shape[1] > 1
+
+
+def _has_second(i):
+    return i["segment_ids"].any()
+
+
+def _trains(i):
+    return i["training"]
+
+
+judge_head = Match(
+    logits_of,
+    {
+        "mask-inverted": only_if(_padded, logits_with(mask="inverted")),
+        "pad-id-ignored": only_if(
+            lambda i: i["pad_id"] and _padded(i), logits_with(mask="zero is padding")
+        ),
+        "mean-over-real": only_if(_long, logits_with(take=_mean_of_real)),
+        "last-place": only_if(_long, logits_with(take=lambda states, real: states[:, -1])),
+        "last-real-place": only_if(_long, logits_with(take=_last_real)),
+        "second-place": only_if(_long, logits_with(take=lambda states, real: states[:, 1])),
+        "largest-over-places": only_if(_long, logits_with(take=lambda states, real: states.max(1))),
+        "segments-left-out": only_if(_has_second, logits_with(segments="zeros")),
+        "no-tanh": logits_with(pool=lambda x: x),
+        "pooler-left-out": logits_with(pooler=False),
+        "relu-for-tanh": logits_with(pool=lambda x: np.maximum(x, 0)),
+        "always-training": logits_with(training="always"),
+        "never-training": only_if(_trains, logits_with(training="never")),
+        "training-inverted": logits_with(training="inverted"),
+        "dropout-before-the-pooler": only_if(_trains, logits_with(before=1, after=0)),
+        "dropout-of-the-pooled-twice": only_if(_trains, logits_with(after=2)),
+        "probabilities": logits_with(finish=lambda z: np.exp(z) / np.exp(z).sum(-1, keepdims=True)),
+        "log-probabilities": logits_with(
+            finish=lambda z: z - np.log(np.exp(z).sum(-1, keepdims=True))
+        ),
+        "sigmoid": logits_with(finish=lambda z: 1 / (1 + np.exp(-z))),
+    },
+    dtype=None,
+    mends={slip: among_others(slip) for slip in HANDED_OUT},
+)
+
+
+def texts(lengths, *, training, pad_id=0, second=0, width=4, classes=3, vocab_size=8):
+    """Rows of ids of these lengths; the last `second` ids of each are its second text."""
+
+    def inputs(rng):
+        ids = np.array([n for n in range(vocab_size) if n != pad_id])
+        token_ids = rng.choice(ids, (len(lengths), max(lengths)))
+        place, end = np.arange(max(lengths)), np.array(lengths)[:, None]
+        token_ids[place >= end] = pad_id
+        segment_ids = ((place >= end - second) & (place < end)).astype("int32")
+
+        def drawn(*shape, size=1.0):
+            return (size * rng.normal(size=shape)).astype("float32")
+
+        return {
+            "token_ids": token_ids.astype("int32"),
+            "segment_ids": segment_ids,
+            "words": drawn(vocab_size, width, size=0.7),
+            "kinds": drawn(2, width, size=0.7),
+            "kept": rng.uniform(0.3, 2, width).astype("float32"),
+            "weights": {
+                "pooler.kernel": drawn(width, width),
+                "pooler.bias": drawn(width),
+                "classifier.kernel": drawn(width, classes),
+                "classifier.bias": drawn(classes),
+            },
+            "pad_id": pad_id,
+            "training": training,
+        }
+
+    return inputs
+
+
+def call_head(i):
+    encoder = fixture("table_encoder", words=i["words"], segments=i["kinds"])
+    dropout = fixture("table_dropout", kept=i["kept"])
+    weights = {name: tensor(array) for name, array in i["weights"].items()}
+    more = {"pad_id": i["pad_id"]} if i["pad_id"] else {}
+    more |= {"training": True} if i["training"] else {}
+    return call(encoder, dropout, weights, tensor(i["token_ids"]), tensor(i["segment_ids"]), **more)
+
+
+def head_probe(title, points, lengths, *, training, **more):
+    return Probe(title, points, texts(lengths, training=training, **more), call_head, judge_head)
+
+
+# The first three each show one of the slips that the head is handed out with, and hide the others.
+HEAD = exercise(
+    "fine_tuning.head",
+    defines="class_logits",
+    may_not_call=HEADS,
+    probes=(
+        head_probe("the vector of the first place", 1, [4, 4], training=False),
+        head_probe("one token a row, in training", 1, [1, 1, 1], training=True),
+        head_probe("padding changes nothing", 1, [3, 5, 2], training=False),
+        head_probe("pairs, in training", 0.5, [6, 4], training=True, second=2, classes=2),
+        head_probe("another pad_id", 0.5, [5, 2], training=False, pad_id=6, second=1),
+    ),
+)
+
+
+# 5. What the answers are worth
+
+
+def table_of(i):
+    """(true positives, false positives, false negatives, true negatives) of all rows."""
+    labels, said = (np.concatenate([b[k] for b in i["batches"]]) for k in (0, 1))
+    labels, said = labels[labels >= 0], said[labels >= 0]
+    return tuple(
+        float(np.sum((labels == a) & (said == b))) for a, b in ((1, 1), (0, 1), (1, 0), (0, 0))
+    )
+
+
+def divided(a, b, nothing=0.0):
+    return a / b if b else nothing
+
+
+def figures(table, *, f1=None, matthews=None, nothing=0.0):
+    """Accuracy, F1 and Matthews' coefficient of one table, with a knob for each slip."""
+    tp, fp, fn, tn = table
+    root = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return {
+        "accuracy": divided(tp + tn, tp + fp + fn + tn, nothing),
+        "f1": divided(2 * tp, 2 * tp + fp + fn, nothing) if f1 is None else f1(*table),
+        "matthews": divided(tp * tn - fp * fn, root, nothing)
+        if matthews is None
+        else matthews(*table, root),
+    }
+
+
+def figures_with(**knobs):
+    return lambda i: figures(table_of(i), **knobs)
+
+
+def _mean_of_batches(i):
+    if len(i["batches"]) < 2:
+        return None
+    each = [figures(table_of({"batches": [batch]})) for batch in i["batches"]]
+    return {name: float(np.mean([f[name] for f in each])) for name in each[0]}
+
+
+def _accuracy_of_batches(i):
+    return (
+        figures(table_of(i)) | {"accuracy": mean["accuracy"]}
+        if (mean := _mean_of_batches(i))
+        else None
+    )
+
+
+def _filled(i):
+    return any((labels < 0).any() for labels, _ in i["batches"])
+
+
+def _fill_counted(i, label):
+    """Rows that only fill up counted as rows of a class."""
+    batches = [(np.where(y < 0, label, y), said) for y, said in i["batches"]]
+    return figures(table_of({"batches": batches}))
+
+
+def _fill_as_misses(i):
+    """Rows that only fill up counted as errors: in the number of rows, and in no hit."""
+    right = figures(table_of(i))
+    rows = sum(len(y) for y, _ in i["batches"])
+    tp, _, _, tn = table_of(i)
+    return right | {"accuracy": (tp + tn) / rows}
+
+
+def _fill_in_all(i):
+    """No mask at all: a filled row's label is neither class, what is said of it counts."""
+    labels, said = (np.concatenate([b[k] for b in i["batches"]]) for k in (0, 1))
+    tp, fn, tn = (float(np.sum((labels == a) & (said == b))) for a, b in ((1, 1), (1, 0), (0, 0)))
+    fp = float(np.sum((labels != 1) & (said == 1)))
+    return figures((tp, fp, fn, tn)) | {"accuracy": float(np.mean(labels == said))}
+
+
+def _macro(tp, fp, fn, tn):
+    return (divided(2 * tp, 2 * tp + fp + fn) + divided(2 * tn, 2 * tn + fp + fn)) / 2
+
+
+def _last_batch(i):
+    return figures(table_of({"batches": i["batches"][-1:]})) if len(i["batches"]) > 1 else None
+
+
+def _first_batch(i):
+    return figures(table_of({"batches": i["batches"][:1]})) if len(i["batches"]) > 1 else None
+
+
+def _both_classes(i):
+    tp, fp, fn, tn = table_of(i)
+    return tp + fp and fn + tn and tp + fn and tn + fp
+
+
+judge_scores = Match(
+    lambda i: figures(table_of(i)),
+    {
+        "mean-of-batches": _mean_of_batches,
+        "accuracy-of-batches": _accuracy_of_batches,
+        "fill-counted-as-0": only_if(_filled, lambda i: _fill_counted(i, 0)),
+        "fill-counted-as-errors": only_if(_filled, _fill_as_misses),
+        "fill-counted": only_if(_filled, _fill_in_all),
+        "last-batch": _last_batch,
+        "first-batch": _first_batch,
+        "f1-of-class-0": figures_with(f1=lambda tp, fp, fn, tn: divided(2 * tn, 2 * tn + fp + fn)),
+        "f1-of-both": figures_with(f1=_macro),
+        "f1-is-accuracy": figures_with(
+            f1=lambda tp, fp, fn, tn: divided(tp + tn, tp + fp + fn + tn)
+        ),
+        "precision": figures_with(f1=lambda tp, fp, fn, tn: divided(tp, tp + fp)),
+        "recall": figures_with(f1=lambda tp, fp, fn, tn: divided(tp, tp + fn)),
+        "mean-of-precision-and-recall": figures_with(
+            f1=lambda tp, fp, fn, tn: (divided(tp, tp + fp) + divided(tp, tp + fn)) / 2
+        ),
+        "f1-half": figures_with(f1=lambda tp, fp, fn, tn: divided(tp, 2 * tp + fp + fn)),
+        "f1-without-the-two": figures_with(f1=lambda tp, fp, fn, tn: divided(tp, tp + fp + fn)),
+        "matthews-without-root": figures_with(
+            matthews=lambda tp, fp, fn, tn, root: divided(tp * tn - fp * fn, root**2)
+        ),
+        "matthews-sign": figures_with(
+            matthews=lambda tp, fp, fn, tn, root: divided(fp * fn - tp * tn, root)
+        ),
+        "matthews-plus": figures_with(
+            matthews=lambda tp, fp, fn, tn, root: divided(tp * tn + fp * fn, root)
+        ),
+        "matthews-not-divided": figures_with(
+            matthews=lambda tp, fp, fn, tn, root: tp * tn - fp * fn
+        ),
+        "matthews-absolute": only_if(
+            lambda i: figures(table_of(i))["matthews"] < 0,
+            lambda i: {name: abs(value) for name, value in figures(table_of(i)).items()},
+        ),
+        "nan-for-nothing": only_if(
+            lambda i: not _both_classes(i), figures_with(nothing=float("nan"))
+        ),
+        "one-for-nothing": only_if(lambda i: not _both_classes(i), figures_with(nothing=1.0)),
+        "percent": lambda i: {n: 100 * x for n, x in figures(table_of(i)).items()},
+    },
+    dtype=None,
+    tolerance=1e-6,
+)
+
+
+def answers(*sizes, table=None, filled=0):
+    """Batches of labels and predictions; `table` gives shares of (tp, fp, fn, tn) to draw from."""
+
+    def inputs(rng):
+        shares = np.array(table or (0.42, 0.23, 0.10, 0.25))
+        cells = ((1, 1), (0, 1), (1, 0), (0, 0))
+        present = [k for k in range(4) if shares[k] > 0]
+        batches = []
+        for index, size in enumerate(sizes):
+            # Each kind of row occurs, and a small batch is unlike the large ones.
+            tilt = shares[::-1] if index == len(sizes) - 1 and len(sizes) > 1 else shares
+            tilt = np.where(shares > 0, np.maximum(tilt, 1e-3), 0)
+            drawn = rng.choice(4, size, p=tilt / tilt.sum())
+            if index == 0:
+                drawn[: len(present)] = present
+            rows = np.array([cells[k] for k in drawn]).reshape(size, 2)
+            batches.append((rows[:, 0].astype("int32"), rows[:, 1].astype("int32")))
+        if filled:
+            labels, said = batches[-1]
+            fill = (
+                np.full(filled, -1, "int32"),
+                rng.permuted(np.arange(filled) % 3 > 0).astype("int32"),
+            )
+            batches[-1] = (np.concatenate([labels, fill[0]]), np.concatenate([said, fill[1]]))
+        return {"batches": batches}
+
+    return inputs
+
+
+def scores_probe(title, points, *sizes, **more):
+    if_raises = more.pop("if_raises", None)
+    return Probe(
+        title,
+        points,
+        answers(*sizes, **more),
+        lambda i: in_numpy([tuple(batch) for batch in i["batches"]]),
+        judge_scores,
+        if_raises=if_raises,
+    )
+
+
+SCORES = exercise(
+    "fine_tuning.scores",
+    defines="evaluate",
+    may_not_call=FIGURES,
+    probes=(
+        scores_probe("one batch", 1, 29),
+        scores_probe("worse than a guess", 0.5, 31, table=(0.12, 0.48, 0.25, 0.15)),
+        scores_probe("batches of unequal size", 1, 24, 24, 7),
+        scores_probe("a last batch that is filled up", 1, 16, 5, filled=11),
+        scores_probe(
+            "a class that is never said: 0",
+            0.5,
+            18,
+            table=(0, 0, 0.4, 0.6),
+            if_raises="divided-by-nothing",
+        ),
+    ),
+)
+
+
+# 6. Decide between two recipes
+
+
+def compared(
+    i,
+    *,
+    centre=np.mean,
+    ddof=1,
+    error=None,
+    sign=1,
+    wide="t",
+    decide=None,
+):
+    """Difference, interval and decision, with a knob for each slip."""
+    a, b = np.asarray(i["baseline"], float), np.asarray(i["candidate"], float)
+    difference = sign * (centre(b) - centre(a))
+    parts = [x.var(ddof=ddof) for x in (a, b)]
+    if error is None:
+        spread = np.sqrt(parts[0] / len(a) + parts[1] / len(b))
+    else:
+        spread = error(parts, len(a), len(b))
+    half = spread * {"t": i["t"], "one": 1.0, "two": 2.0, "half": i["t"] / 2}[wide]
+    low, high = difference - half, difference + half
+    if decide is not None:
+        said = decide(difference, low, high)
+    else:
+        said = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
+    return {
+        "difference": float(difference),
+        "low": float(low),
+        "high": float(high),
+        "decision": said,
+    }
+
+
+def compared_by(**knobs):
+    return lambda i: compared(i, **knobs)
+
+
+def _never_worse(difference, low, high):
+    return "better" if low > 0 else "cannot tell"
+
+
+def _exchanged(difference, low, high):
+    return "worse" if low > 0 else "better" if high < 0 else "cannot tell"
+
+
+def _inside_out(difference, low, high):
+    return "cannot tell" if low > 0 or high < 0 else "better" if difference > 0 else "worse"
+
+
+def _by_the_mean(difference, low, high):
+    return "better" if difference > 0 else "worse"
+
+
+def _pooled(i):
+    """The spread of all runs of both together."""
+    both = np.concatenate([i["baseline"], i["candidate"]])
+    spread = both.std(ddof=1) / np.sqrt(len(both))
+    return compared(i, error=lambda parts, m, n: spread)
+
+
+def _of_one(which):
+    return lambda parts, m, n: np.sqrt(parts[which] / (m, n)[which])
+
+
+judge_compared = Match(
+    compared,
+    {
+        "best-seeds": compared_by(centre=np.max),
+        "medians": compared_by(centre=np.median),
+        "divided-by-n": compared_by(ddof=0),
+        "spread-of-runs": compared_by(error=lambda parts, m, n: np.sqrt(sum(parts))),
+        "errors-added": compared_by(
+            error=lambda parts, m, n: np.sqrt(parts[0] / m) + np.sqrt(parts[1] / n)
+        ),
+        "variances": compared_by(error=lambda parts, m, n: parts[0] / m + parts[1] / n),
+        "not-rooted-count": compared_by(
+            error=lambda parts, m, n: np.sqrt(parts[0]) / m + np.sqrt(parts[1]) / n
+        ),
+        "mean-of-errors": compared_by(
+            error=lambda parts, m, n: (np.sqrt(parts[0] / m) + np.sqrt(parts[1] / n)) / 2
+        ),
+        "one-spread": compared_by(error=_of_one(1)),
+        "baselines-spread": compared_by(error=_of_one(0)),
+        "pooled": _pooled,
+        "exchanged": compared_by(sign=-1),
+        "one-error": compared_by(wide="one"),
+        "half-of-t": compared_by(wide="half"),
+        "always-two": compared_by(wide="two"),
+        "decided-by-the-mean": compared_by(decide=_by_the_mean),
+        "never-worse": compared_by(decide=_never_worse),
+        "decision-exchanged": compared_by(decide=_exchanged),
+        "decision-inside-out": compared_by(decide=_inside_out),
+    },
+    dtype=None,
+    tolerance=1e-6,
+)
+
+
+def seeds(gain, spread, counts, t):
+    """Accuracies of two recipes, a run a seed, whose means are `gain` apart."""
+
+    def inputs(rng):
+        drawn = []
+        for count, scale in zip(counts, (1.0, 1.6), strict=True):
+            x = rng.permutation(np.linspace(-1, 1, count) ** 3 + 0.2 * rng.uniform(-1, 1, count))
+            drawn.append(spread * scale * (x - x.mean()) / x.std(ddof=1))
+        middle = rng.uniform(0.7, 0.85)
+        return {
+            "baseline": middle + drawn[0],
+            "candidate": middle + gain + drawn[1],
+            "t": t,
+        }
+
+    return inputs
+
+
+def compare_probe(title, points, *given):
+    return Probe(
+        title,
+        points,
+        seeds(*given),
+        lambda i: in_numpy(i["baseline"], i["candidate"], i["t"]),
+        judge_compared,
+    )
+
+
+COMPARE = exercise(
+    "fine_tuning.compare",
+    defines="compare_runs",
+    probes=(
+        compare_probe("a gain that is seen", 1, 0.06, 0.012, (5, 5), 2.31),
+        compare_probe("a gain within the spread", 1, 0.012, 0.02, (5, 5), 2.31),
+        compare_probe("a loss, with other counts of seeds", 1, -0.05, 0.01, (3, 8), 2.26),
+    ),
+)
+
+EXERCISES = (PAIR, HEAD, SCHEDULE, UPDATE, SCORES, COMPARE)
+
+QUESTIONS = questions("fine_tuning")
