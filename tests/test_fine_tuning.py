@@ -668,6 +668,7 @@ def test_course_train_classify_checks_trains_scores_and_goes_on(tmp_path):
     assert fine_tuning.load_classifier(tmp_path / "run").labels == ("bad", "good")
 
 
+@pytest.mark.slow
 def test_the_command_stops_at_bad_data_before_anything_is_made(tmp_path):
     path = table(tmp_path / "mine.csv", "fine,good", ",bad")
     done = course(path, "--out", tmp_path / "run")

@@ -355,6 +355,7 @@ def test_course_train_translation_trains_scores_and_goes_on(tmp_path):
     assert training.checkpoints(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "says"),
     [("layers=2", "there is no 'layers'"), ("steps=many", "expected a value like 8000")],

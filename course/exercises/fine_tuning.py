@@ -1,8 +1,8 @@
 """Exercises of lesson 08, fine-tuning: probes and the mistakes they find; words in the TOML file.
 
-A setting that is wrong shows in the numbers of a plan, an update, a row of ids or a table of
-counts. Each exercise computes one of them, and the mistakes are knobs on it. Those of the learning
-rate and of AdamW are in `updates.py`.
+A setting that is wrong shows in the numbers of a plan, an update, a batch or a table of counts.
+Each exercise computes one of them, and the mistakes are knobs on it. Those of the learning rate and
+of AdamW are in `updates.py`.
 """
 
 from itertools import product
@@ -12,13 +12,12 @@ import numpy as np
 from course.exercises.attention import only_if
 from course.exercises.declaration import Probe, call, fixture, tensor
 from course.exercises.judging import Match, attempt, same
-from course.exercises.updates import SCHEDULE, UPDATE, MatchRows
+from course.exercises.updates import SCHEDULE, UPDATE
 from course.exercises.words import exercise, lesson, questions
 
 LESSON = lesson("fine_tuning")
 
 # Of the course, what holds the answer; each list is looked up while the answer runs.
-ROWS = ("course.fine_tuning.encode", "course.fine_tuning.examples.segments")
 HEADS = ("course.fine_tuning.BertClassifier",)
 FIGURES = tuple(
     f"course.fine_tuning.scores.{name}" for name in ("confusion_matrix", "figures", "scores")
@@ -30,188 +29,7 @@ def in_numpy(*args, **kwargs):
     return call(*args, **kwargs) | {"keras": False}
 
 
-# 1. A pair of texts as one row
-
-
-def cut(first, second, room, *, tie="second", end=True):
-    """Ids taken off one by one, from the longer, until both fit."""
-    first, second = list(first), list(second)
-    while len(first) + len(second) > room:
-        longer = first if len(first) > len(second) else second
-        if len(first) == len(second) and tie == "first":
-            longer = first
-        longer.pop(-1 if end else 0)
-    return first, second
-
-
-def pair(
-    i,
-    *,
-    shorten=cut,
-    special=3,
-    start=True,
-    middle=True,
-    last=True,
-    end_in=0,
-    numbers=(0, 1),
-    padding=0,
-    fill=None,
-    front=False,
-    length=None,
-    again=False,
-):
-    """Token ids and segment ids of a pair, with a knob for each part."""
-    limit, cls, sep = i["max_length"], i["cls_id"], i["sep_id"]
-    first, second = shorten(i["first"], i["second"], max(limit - special, 0))
-    begin = [cls] * start + list(first)
-    rest = [cls] * again + list(second) + [sep] * last
-    ids = begin + [sep] * middle + rest
-    zero, one = numbers
-    segments = [zero] * len(begin) + [end_in if numbers == (0, 1) else zero] * middle
-    segments += [one] * len(rest)
-    if length is not None:
-        ids, segments = length(ids, limit, sep), length(segments, limit, segments[-1])
-    fill = i["pad_id"] if fill is None else fill
-    missing = [fill] * (limit - len(ids)), [padding] * (limit - len(ids))
-    both = (m + x if front else x + m for x, m in zip((ids, segments), missing, strict=True))
-    return tuple(np.array(x) for x in both)
-
-
-def pair_of(**knobs):
-    return lambda i: pair(i, **knobs)
-
-
-def _whole(first, second, room):
-    return list(first), list(second)
-
-
-def _only_second(first, second, room):
-    return list(first)[:room], list(second)[: max(room - len(first), 0)]
-
-
-def _only_first(first, second, room):
-    return list(first)[: max(room - len(second), 0)], list(second)[:room]
-
-
-def _halves(first, second, room):
-    """Half of the room for each, whatever the other leaves."""
-    return list(first)[: room - room // 2], list(second)[: room // 2]
-
-
-def _halves_if_long(first, second, room):
-    if len(first) + len(second) <= room:
-        return list(first), list(second)
-    return _halves(first, second, room)
-
-
-def _in_proportion(first, second, room):
-    total = len(first) + len(second)
-    if total <= room:
-        return list(first), list(second)
-    kept = round(room * len(first) / total)
-    return list(first)[:kept], list(second)[: room - kept]
-
-
-def _too_long(i):
-    return len(i["first"]) + len(i["second"]) > i["max_length"] - 3
-
-
-def _short(i):
-    return len(i["first"]) + len(i["second"]) < i["max_length"] - 3
-
-
-judge_pair_of = {
-    "second-dropped": only_if(
-        _too_long, pair_of(shorten=_whole, length=lambda x, limit, end: x[:limit])
-    ),
-    "second-dropped-for-the-end": only_if(
-        _too_long, pair_of(shorten=_whole, length=lambda x, limit, end: [*x[:limit][:-1], end])
-    ),
-    "only-second-cut": only_if(_too_long, pair_of(shorten=_only_second)),
-    "only-first-cut": only_if(_too_long, pair_of(shorten=_only_first)),
-    "halves": only_if(_too_long, pair_of(shorten=_halves_if_long)),
-    "always-halves": pair_of(shorten=_halves),
-    "in-proportion": only_if(_too_long, pair_of(shorten=_in_proportion)),
-    "tie-cuts-the-first": only_if(
-        _too_long, pair_of(shorten=lambda a, b, room: cut(a, b, room, tie="first"))
-    ),
-    "cut-in-front": only_if(
-        _too_long, pair_of(shorten=lambda a, b, room: cut(a, b, room, end=False))
-    ),
-    "not-cut": only_if(_too_long, pair_of(shorten=_whole)),
-    "special-ids-not-counted": only_if(_too_long, pair_of(special=0)),
-    "one-special-id-not-counted": only_if(_too_long, pair_of(special=2)),
-    "too-much-cut": only_if(_too_long, pair_of(special=4)),
-    "start-missing": pair_of(start=False),
-    "middle-missing": pair_of(middle=False),
-    "end-missing": pair_of(last=False),
-    "second-start": pair_of(again=True),
-    "middle-in-the-second": pair_of(end_in=1),
-    "segments-swapped": pair_of(numbers=(1, 0)),
-    "segments-from-one": pair_of(numbers=(1, 2)),
-    "one-segment": pair_of(numbers=(0, 0)),
-    "padding-in-the-second": only_if(_short, pair_of(padding=1)),
-    "padded-in-front": only_if(_short, pair_of(front=True)),
-    "pad-id-ignored": only_if(lambda i: i["pad_id"] and _short(i), pair_of(fill=0)),
-    "not-padded": only_if(
-        _short,
-        lambda i: tuple(x[: len(i["first"]) + len(i["second"]) + 3] for x in pair(i)),
-    ),
-    "swapped": lambda i: pair(i)[::-1],
-}
-
-
-judge_pair = MatchRows(
-    pair, judge_pair_of, labels=("token ids", "segment ids"), dtype=None, tolerance=1e-9
-)
-
-
-def two_texts(first, second, max_length, pad_id=0):
-    """Ids of two texts of these lengths."""
-
-    def inputs(rng):
-        known = rng.permutation(np.arange(10, 100))
-        cls, sep = (int(n) for n in known[:2])
-        ids = rng.choice(known[2:], first + second)
-        return {
-            "first": ids[:first].tolist(),
-            "second": ids[first:].tolist(),
-            "max_length": max_length,
-            "cls_id": cls,
-            "sep_id": sep,
-            "pad_id": pad_id,
-        }
-
-    return inputs
-
-
-def call_pair(i):
-    more = {"pad_id": i["pad_id"]} if i["pad_id"] else {}
-    given = (i["first"], i["second"], i["max_length"], i["cls_id"], i["sep_id"])
-    return in_numpy(*given, **more)
-
-
-def pair_probe(title, points, *lengths, **more):
-    return Probe(title, points, two_texts(*lengths, **more), call_pair, judge_pair)
-
-
-PAIR = exercise(
-    "fine_tuning.pair",
-    defines="encode_pair",
-    may_not_call=ROWS,
-    probes=(
-        pair_probe("a pair that fills the row", 1, 3, 2, 8),
-        pair_probe("a short pair is filled up", 0.5, 2, 3, 11),
-        pair_probe("a long first text", 1, 15, 3, 12),
-        pair_probe("a long second text", 0.5, 2, 14, 11),
-        pair_probe("two long texts", 1, 12, 8, 14),
-        pair_probe("two texts of one length", 0.5, 9, 9, 12),
-        pair_probe("no second text, another pad_id", 0.5, 4, 0, 9, pad_id=5),
-    ),
-)
-
-
-# 2. Repair a classification head
+# 1. Repair a classification head
 
 HANDED_OUT = ("padding-attended", "mean-over-places", "dropout-twice")
 
@@ -405,7 +223,7 @@ HEAD = exercise(
 )
 
 
-# 5. What the answers are worth
+# 4. What the answers are worth
 
 
 def table_of(i):
@@ -606,7 +424,7 @@ SCORES = exercise(
 )
 
 
-# 6. Decide between two recipes
+# 5. Decide between two recipes
 
 
 def compared(
@@ -744,6 +562,6 @@ COMPARE = exercise(
     ),
 )
 
-EXERCISES = (PAIR, HEAD, SCHEDULE, UPDATE, SCORES, COMPARE)
+EXERCISES = (HEAD, SCHEDULE, UPDATE, SCORES, COMPARE)
 
 QUESTIONS = questions("fine_tuning")

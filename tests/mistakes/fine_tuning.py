@@ -1,6 +1,6 @@
 """Answers to the exercises of lesson 08, fine-tuning, and what each must be told.
 
-Many are as one finds them: the slice that drops the second text, the schedule that is asked once an
+Many are as one finds them: the mean over padded places, the schedule that is asked once an
 epoch, Adam with L2 where AdamW was meant, the metric that a progress bar averages over batches.
 """
 
@@ -17,230 +17,7 @@ from . import Catalogue
 CATALOGUE = Catalogue()
 
 
-# 1. A pair of texts as one row
-
-right = partial(CATALOGUE.right, "fine_tuning.pair")
-wrong = partial(CATALOGUE.wrong, "fine_tuning.pair")
-
-
-def shortened(first, second, room):
-    first, second = list(first), list(second)
-    while len(first) + len(second) > room:
-        (first if len(first) > len(second) else second).pop()
-    return first, second
-
-
-def framed(first, second, max_length, cls_id, sep_id, pad_id):
-    ids = [cls_id, *first, sep_id, *second, sep_id]
-    segments = [0] * (len(first) + 2) + [1] * (len(second) + 1)
-    missing = max_length - len(ids)
-    return ids + [pad_id] * missing, segments + [0] * missing
-
-
-@right()
-def popped_one_by_one(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@right()
-def lengths_computed(first, second, max_length, cls_id, sep_id, pad_id=0):
-    room = max_length - 3
-    m, n = len(first), len(second)
-    if m + n > room:
-        if m <= room - room // 2 and m <= n:
-            n = room - m
-        elif n <= room // 2:
-            m = room - n
-        else:
-            m, n = room - room // 2, room // 2
-    return framed(first[:m], second[:n], max_length, cls_id, sep_id, pad_id)
-
-
-@right()
-def arrays_of_numpy(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    ids = np.full(max_length, pad_id)
-    segments = np.zeros(max_length, "int32")
-    m, n = len(first), len(second)
-    ids[: m + n + 3] = np.concatenate([[cls_id], first, [sep_id], second, [sep_id]])
-    segments[m + 2 : m + n + 3] = 1
-    return ids, segments
-
-
-@right()
-def recursion(first, second, max_length, cls_id, sep_id, pad_id=0):
-    if len(first) + len(second) > max_length - 3:
-        if len(first) > len(second):
-            first = first[:-1]
-        else:
-            second = second[:-1]
-        return recursion(first, second, max_length, cls_id, sep_id, pad_id)
-    ids, segments = [], []
-    for text, segment in (([cls_id, *first, sep_id], 0), ([*second, sep_id], 1)):
-        for token in text:
-            ids.append(token)
-            segments.append(segment)
-    while len(ids) < max_length:
-        ids.append(pad_id)
-        segments.append(0)
-    return [ids, segments]
-
-
-@right()
-def integers_of_numpy(first, second, max_length, cls_id, sep_id, pad_id=0):
-    ids, segments = popped_one_by_one(first, second, max_length, cls_id, sep_id, pad_id)
-    return [np.int64(n) for n in ids], tuple(np.int32(n) for n in segments)
-
-
-@wrong("second-dropped")
-def sliced_in_the_end(first, second, max_length, cls_id, sep_id, pad_id=0):
-    ids = ([cls_id, *first, sep_id, *second, sep_id])[:max_length]
-    segments = ([0] * (len(first) + 2) + [1] * (len(second) + 1))[:max_length]
-    missing = max_length - len(ids)
-    return ids + [pad_id] * missing, segments + [0] * missing
-
-
-@wrong("only-second-cut")
-def second_gets_what_is_left(first, second, max_length, cls_id, sep_id, pad_id=0):
-    room = max_length - 3
-    first = first[:room]
-    second = second[: room - len(first)]
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("only-first-cut")
-def first_gets_what_is_left(first, second, max_length, cls_id, sep_id, pad_id=0):
-    room = max_length - 3
-    second = second[:room]
-    return framed(first[: room - len(second)], second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("halves")
-def half_of_the_room_each(first, second, max_length, cls_id, sep_id, pad_id=0):
-    room = max_length - 3
-    if len(first) + len(second) > room:
-        first, second = first[: room - room // 2], second[: room // 2]
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("in-proportion")
-def both_by_the_same_share(first, second, max_length, cls_id, sep_id, pad_id=0):
-    room = max_length - 3
-    if len(first) + len(second) > room:
-        kept = round(room * len(first) / (len(first) + len(second)))
-        first, second = first[:kept], second[: room - kept]
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("cut-in-front")
-def beginnings_lost(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = list(first), list(second)
-    while len(first) + len(second) > max_length - 3:
-        (first if len(first) > len(second) else second).pop(0)
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("tie-cuts-the-first")
-def first_at_a_tie(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = list(first), list(second)
-    while len(first) + len(second) > max_length - 3:
-        (first if len(first) >= len(second) else second).pop()
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("special-ids-not-counted")
-def room_for_texts_alone(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length)
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("one-special-id-not-counted")
-def last_end_forgotten_in_the_count(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 2)
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("not-cut")
-def longer_than_the_model(first, second, max_length, cls_id, sep_id, pad_id=0):
-    return framed(first, second, max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("segments-swapped")
-def second_is_zero(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    ids, _ = framed(first, second, max_length, cls_id, sep_id, pad_id)
-    segments = [1] * (len(first) + 2) + [0] * (len(second) + 1)
-    return ids, segments + [0] * (max_length - len(segments))
-
-
-@wrong("one-segment")
-def no_second_segment(first, second, max_length, cls_id, sep_id, pad_id=0):
-    ids, segments = popped_one_by_one(first, second, max_length, cls_id, sep_id, pad_id)
-    return ids, [0] * len(segments)
-
-
-@wrong("middle-in-the-second")
-def separator_in_segment_one(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    ids, segments = framed(first, second, max_length, cls_id, sep_id, pad_id)
-    segments[len(first) + 1] = 1
-    return ids, segments
-
-
-@wrong("padding-in-the-second")
-def padding_goes_on_with_one(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    ids, _ = framed(first, second, max_length, cls_id, sep_id, pad_id)
-    return ids, [0] * (len(first) + 2) + [1] * (max_length - len(first) - 2)
-
-
-@wrong("end-missing")
-def no_last_separator(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    ids = [cls_id, *first, sep_id, *second]
-    segments = [0] * (len(first) + 2) + [1] * len(second)
-    missing = max_length - len(ids)
-    return ids + [pad_id] * missing, segments + [0] * missing
-
-
-@wrong("second-start")
-def a_start_for_each(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    return framed(first, [cls_id, *second], max_length, cls_id, sep_id, pad_id)
-
-
-@wrong("pad-id-ignored")
-def filled_with_zero(first, second, max_length, cls_id, sep_id, pad_id=0):
-    return popped_one_by_one(first, second, max_length, cls_id, sep_id, 0)
-
-
-@wrong("not-padded")
-def as_long_as_it_is(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    return framed(first, second, 0, cls_id, sep_id, pad_id)
-
-
-@wrong("padded-in-front")
-def padding_first(first, second, max_length, cls_id, sep_id, pad_id=0):
-    first, second = shortened(first, second, max_length - 3)
-    ids, segments = framed(first, second, 0, cls_id, sep_id, pad_id)
-    missing = max_length - len(ids)
-    return [pad_id] * missing + ids, [0] * missing + segments
-
-
-@wrong("swapped")
-def segments_first(first, second, max_length, cls_id, sep_id, pad_id=0):
-    return popped_one_by_one(first, second, max_length, cls_id, sep_id, pad_id)[::-1]
-
-
-@wrong("wrong-type")
-def one_dict(first, second, max_length, cls_id, sep_id, pad_id=0):
-    ids, segments = popped_one_by_one(first, second, max_length, cls_id, sep_id, pad_id)
-    return {"token_ids": ids, "segment_ids": segments}
-
-
-# 2. Repair a classification head
+# 1. Repair a classification head
 
 right = partial(CATALOGUE.right, "fine_tuning.head")
 wrong = partial(CATALOGUE.wrong, "fine_tuning.head")
@@ -433,7 +210,7 @@ def softmax_of_logits(encoder, dropout, weights, token_ids, segment_ids, pad_id=
     )
 
 
-# 3. The learning rate of every update
+# 2. The learning rate of every update
 
 right = partial(CATALOGUE.right, "fine_tuning.schedule")
 wrong = partial(CATALOGUE.wrong, "fine_tuning.schedule")
@@ -671,7 +448,7 @@ def with_the_schedule_of_the_course(num_examples, epochs, batch_size, peak, warm
     return ready_made.WarmupLinear(peak, warmup_steps, total)(ops.arange(total))
 
 
-# 4. One update of AdamW
+# 3. One update of AdamW
 
 right = partial(CATALOGUE.right, "fine_tuning.adamw")
 wrong = partial(CATALOGUE.wrong, "fine_tuning.adamw")
@@ -914,7 +691,7 @@ def weights_alone(weights, gradients, m, v, step, learning_rate, weight_decay):
     )[0]
 
 
-# 5. What the answers are worth
+# 4. What the answers are worth
 
 right = partial(CATALOGUE.right, "fine_tuning.scores")
 wrong = partial(CATALOGUE.wrong, "fine_tuning.scores")
@@ -1114,7 +891,7 @@ def a_tuple(batches):
     return tuple(everything_joined(batches).values())
 
 
-# 6. Decide between two recipes
+# 5. Decide between two recipes
 
 right = partial(CATALOGUE.right, "fine_tuning.compare")
 wrong = partial(CATALOGUE.wrong, "fine_tuning.compare")
