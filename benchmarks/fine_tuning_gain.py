@@ -161,13 +161,6 @@ def told(values):
     return {"mean": round(float(np.mean(values)), 4), "std": round(spread, 4), "runs": values}
 
 
-def hardware():
-    from course import runtime
-
-    versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
-    return f"{runtime.cores()} CPU cores; {runtime.start().backend.backend()} backend; {versions}"
-
-
 def write(name, result):
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -238,7 +231,7 @@ def main():
             {
                 "command": f"python benchmarks/fine_tuning_gain.py --record "
                 f"--seeds {arguments.seeds}",
-                "hardware": hardware(),
+                "hardware": runtime.hardware(),
                 "cpu_seconds": round(seconds) + known.get("cpu_seconds", 0),
                 "test_rows": 400,
                 "rate": RATE,

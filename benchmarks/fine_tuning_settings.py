@@ -21,7 +21,6 @@ from fine_tuning_gain import (
     SIZE,
     Rig,
     answers,
-    hardware,
     planned,
     told,
     write,
@@ -120,7 +119,7 @@ def main():
             | {
                 "command": "python benchmarks/fine_tuning_settings.py --record "
                 f"--seeds {arguments.seeds}",
-                "hardware": hardware(),
+                "hardware": runtime.hardware(),
                 "cpu_seconds": round(seconds) + known.get("cpu_seconds", 0),
                 "train_rows": COUNT,
                 "validation_rows": 400,

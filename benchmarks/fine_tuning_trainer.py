@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from fine_tuning_gain import DECAY, EPOCHS, LENGTH, RATE, SIZE, Rig, answers, hardware, told, write
+from fine_tuning_gain import DECAY, EPOCHS, LENGTH, RATE, SIZE, Rig, answers, told, write
 from fine_tuning_gain import planned as planned_rates
 
 COUNT = 1000
@@ -156,7 +156,7 @@ def main():
             {
                 "command": "python benchmarks/fine_tuning_trainer.py --record "
                 f"--seeds {arguments.seeds}",
-                "hardware": f"{hardware()}, {others}, accelerate {accelerate.__version__}",
+                "hardware": f"{runtime.hardware()}, {others}, accelerate {accelerate.__version__}",
                 "cpu_seconds": round(seconds),
                 "train_rows": COUNT,
                 "test_rows": 400,

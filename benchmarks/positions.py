@@ -10,7 +10,6 @@ writes benchmarks/results/positions_reach.json, which lesson 03 shows.
 
 import argparse
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -157,12 +156,10 @@ def main():
     Console(width=110).print(table)
     print(f"{len(targets):,} target words; the commonest word every time: {baseline:.1%}")
     if arguments.record:
-        versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
         result = {
             "command": f"python benchmarks/positions.py --record --steps {arguments.steps} "
             f"--seed {arguments.seed}",
-            "hardware": f"{runtime.cores()} CPU cores; {os.environ['KERAS_BACKEND']} backend; "
-            f"{versions}",
+            "hardware": runtime.hardware(),
             "seed": arguments.seed,
             "trained_length": TRAINED,
             "lengths": list(LENGTHS),

@@ -80,7 +80,7 @@ def main():
 
     from course import runtime
 
-    backend = runtime.start().backend.backend()
+    runtime.start()
 
     from course import data, training
     from course.pretraining import Corpus, documents
@@ -119,11 +119,10 @@ def main():
         print(f"{count}: {time.process_time() - began:.0f} s, {results[count]}", flush=True)
 
     if arguments.record:
-        versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
         result = {
             "command": "python benchmarks/pretraining_heart.py --record "
             f"--steps {arguments.steps} --seed {arguments.seed}",
-            "hardware": f"{runtime.cores()} CPU cores; {backend} backend; {versions}",
+            "hardware": runtime.hardware(),
             "seed": arguments.seed,
             "steps": [recipe.steps // ROUNDS * (k + 1) for k in range(ROUNDS)],
             "names": len(names),

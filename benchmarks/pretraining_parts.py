@@ -119,7 +119,7 @@ def main():
 
     from course import runtime
 
-    backend = runtime.start().backend.backend()
+    runtime.start()
 
     from course.pretraining import Corpus, Masking, documents
     from course.tokens import Tokenizer
@@ -157,11 +157,10 @@ def main():
         table.add_row(name, *(str(found[column]) for column in columns))
     Console(width=110).print(table)
     if arguments.record:
-        versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
         result = {
             "command": "python benchmarks/pretraining_parts.py --record "
             f"--steps {arguments.steps} --seed {arguments.seed}",
-            "hardware": f"{runtime.cores()} CPU cores; {backend} backend; {versions}",
+            "hardware": runtime.hardware(),
             "seed": arguments.seed,
             "verdicts": len(texts),
             "vocabulary": tokenizer.vocab_size,

@@ -10,7 +10,6 @@ floating-point operations counted by formula and how many of them are done in a 
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
@@ -100,11 +99,9 @@ def main():
         print(f"batch {batch}, length {length} done", file=sys.stderr)
     Console(width=90).print(table)
     if arguments.record:
-        versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
         result = {
             "command": "python benchmarks/transformer_cost.py --record",
-            "hardware": f"{runtime.cores()} CPU cores; {os.environ['KERAS_BACKEND']} backend; "
-            f"{versions}",
+            "hardware": runtime.hardware(),
             "seed": SEED,
             "num_layers": NUM_LAYERS,
             "d_model": D_MODEL,

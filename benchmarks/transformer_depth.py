@@ -75,12 +75,11 @@ def write(loss, arguments):
     """Writes the result file with the depths that are done."""
     from course import runtime
 
-    versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
     backend = os.environ["KERAS_BACKEND"]  # each draws its own first weights
     command = f"KERAS_BACKEND={backend} python benchmarks/transformer_depth.py --record"
     result = {
         "command": f"{command} --steps {arguments.steps} --seed {arguments.seed}",
-        "hardware": f"{runtime.cores()} CPU cores; {backend} backend; {versions}",
+        "hardware": runtime.hardware(),
         "seed": arguments.seed,
         "steps": arguments.steps,
         "learning_rate": LEARNING_RATE,

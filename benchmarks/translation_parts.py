@@ -110,7 +110,7 @@ def main():
 
     from course import runtime
 
-    backend = runtime.start().backend.backend()
+    runtime.start()
 
     from course import training
     from course.tokens import Tokenizer
@@ -171,11 +171,10 @@ def main():
         table.add_row(name, *(str(last.get(column, "")) for column in columns))
     Console(width=110).print(table)
     if arguments.record:
-        versions = ", ".join(f"{name} {v}" for name, v in runtime.versions().items())
         result = {
             "command": "python benchmarks/translation_parts.py --record "
             f"--steps {arguments.steps} --seed {arguments.seed}",
-            "hardware": f"{runtime.cores()} CPU cores; {backend} backend; {versions}",
+            "hardware": runtime.hardware(),
             "seed": arguments.seed,
             "pairs": len(pairs),
             "vocabulary": tokenizer.vocab_size,

@@ -145,7 +145,8 @@ def test_nbgrader_gives_the_points_of_our_checks(lesson, scores):
         }
         assert {name: score for name, (score, _) in found[student].items()} == pytest.approx(wanted)
     assert all(score == most for score, most in found["solved"].values())
-    assert not any(score for score, _ in found.get("unsolved", {}).values())
+    if PROVING:
+        assert not any(score for score, _ in found["unsolved"].values())
     total = sum(score for score, _ in found["partly"].values())
     assert 0 < total < sum(most for _, most in found["partly"].values())
 
