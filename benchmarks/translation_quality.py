@@ -27,7 +27,6 @@ TESTS = {
     "multi30k": ("test_2016_flickr", "test_2017_flickr", "test_2017_mscoco"),
     "tatoeba-en-zh": ("test",),
 }
-EVERY = 2  # rounds between two points of a curve
 
 
 def read_lines(path):
@@ -62,7 +61,7 @@ class Curve:
         print(self.points[-1], flush=True)
 
 
-def train_ours(recipe, pairs, validation, folder, language):
+def train_ours(recipe, pairs, validation, folder, language, every):
     import keras
 
     from course import translation
@@ -73,13 +72,13 @@ def train_ours(recipe, pairs, validation, folder, language):
 
     class Scorer(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            if (epoch + 1) % EVERY == 0:
+            if (epoch + 1) % every == 0:
                 line = read_lines(folder / "log.jsonl")[epoch]
                 translator = Translator(self.model.transformer, Tokenizer.load(folder))
                 curve.add(translator, line["step"], line["seconds"], line["cpu_seconds"])
 
     translation.train_translator(
-        recipe, pairs, folder, validation=validation, round_callbacks=[Scorer()]
+        recipe, pairs, folder, validation=validation, round_callbacks=[Scorer()] if every else ()
     )
 
 
@@ -167,7 +166,7 @@ def torch_greedy(model, tokenizer, texts, rows=128):
     return found
 
 
-def train_peer(recipe, pairs, validation, folder, language, minutes):
+def train_peer(recipe, pairs, validation, folder, language, every, minutes):
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -218,7 +217,7 @@ def train_peer(recipe, pairs, validation, folder, language, minutes):
             schedule.step()
         seconds += time.perf_counter() - wall
         cpu_seconds += time.process_time() - cpu
-        if (number + 1) % EVERY == 0:
+        if every and (number + 1) % every == 0:
             step = (number + 1) * recipe.round_steps
             curve.add(lambda t: torch_greedy(model, tokenizer, t), step, seconds, cpu_seconds)
             state = {
@@ -326,6 +325,7 @@ def main():
     parser.add_argument("--set", nargs="*", default=[], help="NAME=VALUE of the recipe")
     parser.add_argument("--peer", action="store_true", help="train torch's model, after ours")
     parser.add_argument("--minutes", type=float, default=1e9, help="CPU minutes of the peer")
+    parser.add_argument("--every", type=int, default=2, help="rounds between two points; 0: none")
     parser.add_argument("--note", default="", help="what else the machine did, for the record")
     parser.add_argument("--record", action="store_true")
     arguments = parser.parse_args()
@@ -340,12 +340,13 @@ def main():
         translation.load_pairs(arguments.data, split, source, target)
         for split in ("train", "validation")
     )
+    given = recipe, pairs, validation, arguments.run, target, arguments.every
     if arguments.record:
         record(arguments, recipe, pairs, arguments.run, source, target)
     elif arguments.peer:
-        train_peer(recipe, pairs, validation, arguments.run, target, arguments.minutes)
+        train_peer(*given, arguments.minutes)
     else:
-        train_ours(recipe, pairs, validation, arguments.run, target)
+        train_ours(*given)
 
 
 if __name__ == "__main__":

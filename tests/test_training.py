@@ -54,6 +54,73 @@ def test_schedules_survive_their_config_and_run_in_an_optimizer(keras, schedule)
     assert -float(numbers(variable)[0]) == pytest.approx(moved, rel=1e-5)
 
 
+# What Keras tells a model
+
+
+def trainable(keras, kind, rate):
+    """A small model with this rate of dropout, and a batch to train it on."""
+    from course.fine_tuning import BertClassifier
+    from course.pretraining import BertEncoder, BertForPretraining
+    from course.transformer import Transformer
+    from course.translation import TeacherForcing
+
+    rng = np.random.default_rng(0)
+    ids = rng.integers(4, 30, (4, 6)).astype("int32")
+    zeros, places = np.zeros_like(ids), np.tile(np.int32([1, 3]), (4, 1))
+    if kind in ("Transformer", "TeacherForcing"):
+        model, batch = Transformer(1, 16, 2, 32, 30, 30, dropout=rate), ((ids, ids), ids)
+        return TeacherForcing(model, 0.0) if kind == "TeacherForcing" else model, batch
+    encoder = BertEncoder(30, 1, 16, 2, 32, max_length=8, dropout=rate)
+    if kind == "BertClassifier":
+        return BertClassifier(encoder, 2), ((ids, zeros), ids[:, 0] % 2)
+    targets = (ids[:, [1, 3]], ids[:, 0] % 2)
+    return BertForPretraining(encoder), ((ids, zeros, places), targets)
+
+
+@pytest.mark.parametrize(
+    "kind", ["Transformer", "TeacherForcing", "BertForPretraining", "BertClassifier"]
+)
+def test_dropout_acts_in_fit_and_not_in_evaluate(keras, kind):
+    for rate in (0.0, 0.5):
+        model, (x, y) = trainable(keras, kind, rate)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.0), loss if kind == "Transformer" else None)
+        losses = []
+        for step in (model.test_on_batch, *[model.train_on_batch] * 3, model.test_on_batch):
+            model.reset_metrics()
+            losses.append(float(step(x, y, return_dict=True)["loss"]))
+        evaluated, *trained, again = losses
+        assert again == pytest.approx(evaluated, rel=1e-5)
+        moved = np.abs(np.array(trained) - evaluated)
+        assert moved.min() > 1e-4 if rate else moved.max() < 1e-4 * evaluated
+
+
+def test_every_model_of_the_course_is_told_whether_it_trains(keras):
+    import inspect
+    import pkgutil
+
+    import course
+
+    found = set()
+    for module in pkgutil.walk_packages(course.__path__, "course."):
+        if module.name.split(".")[1] in (
+            "translation",
+            "transformer",
+            "pretraining",
+            "fine_tuning",
+        ):
+            for thing in vars(__import__(module.name, fromlist="*")).values():
+                if isinstance(thing, type) and issubclass(thing, keras.Model):
+                    found.add(thing)
+    ours = {thing for thing in found if thing.__module__.startswith("course.")}
+    assert len(ours) >= 7
+    for model in ours:
+        calls = [base.__dict__["call"] for base in model.__mro__ if "call" in base.__dict__]
+        assert "training" in inspect.signature(calls[0]).parameters or model.call is (
+            keras.Model.call
+        ), f"{model.__name__}.call has no argument training: fit leaves its dropout off"
+
+
 # Rounds and resuming
 
 PROGRAM = """

@@ -7,7 +7,7 @@ turned, so that what a mistake returns is never written twice.
 import numpy as np
 
 from course.exercises.declaration import Probe, call, step, tensor
-from course.exercises.judging import Match
+from course.exercises.judging import Match, only_if
 from course.exercises.words import exercise, lesson, questions
 
 LESSON = lesson("attention")
@@ -235,11 +235,6 @@ def real_tokens(find):
 
 def masked(**knobs):
     return lambda i: may_attend(i["ids"], i["causal"], i.get("pad_id", 0), **knobs)
-
-
-def only_if(condition, imitate):
-    """A suspect that makes a difference only where `condition(inputs)` holds."""
-    return lambda i: imitate(i) if condition(i) else None
 
 
 def _or_instead_of_and(i):

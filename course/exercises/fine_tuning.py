@@ -5,13 +5,10 @@ Each exercise computes one of them, and the mistakes are knobs on it. Those of t
 of AdamW are in `updates.py`.
 """
 
-from itertools import product
-
 import numpy as np
 
-from course.exercises.attention import only_if
 from course.exercises.declaration import Probe, call, fixture, tensor
-from course.exercises.judging import Match, attempt, same
+from course.exercises.judging import Match, mends_among, only_if
 from course.exercises.updates import SCHEDULE, UPDATE
 from course.exercises.words import exercise, lesson, questions
 
@@ -99,22 +96,6 @@ def with_slips(i, slips):
     )
 
 
-def among_others(slip):
-    """A mend: the right answer where `got` shows this slip, alone or beside others."""
-
-    def mend(i, got):
-        right = logits_of(i)
-        if same(with_slips(i, (slip,)), right, 2e-5):
-            return right if same(got, right, 2e-5) else None
-        for chosen in product((True, False), repeat=len(HANDED_OUT)):
-            slips = [name for name, there in zip(HANDED_OUT, chosen, strict=True) if there]
-            if slip in slips and same(got, attempt(with_slips, i, slips), 2e-5):
-                return right
-        return None
-
-    return mend
-
-
 def _padded(i):
     return (i["token_ids"] == i["pad_id"]).any()
 
@@ -159,7 +140,7 @@ judge_head = Match(
         "sigmoid": logits_with(finish=lambda z: 1 / (1 + np.exp(-z))),
     },
     dtype=None,
-    mends={slip: among_others(slip) for slip in HANDED_OUT},
+    mends=mends_among(logits_of, with_slips, HANDED_OUT),
 )
 
 

@@ -4,7 +4,9 @@ A judge names a mistake by imitation: each known mistake predicts what it would 
 float64 NumPy, and the student's numbers are laid beside every prediction.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
 from operator import getitem
 
 import numpy as np
@@ -115,6 +117,65 @@ class Match:
         return Verdict(
             False, named or (mistake,), detail, part_got, part_expected, consistent | silent
         )
+
+
+class MatchRows(Match):
+    """`Match` where an array may come as a list of numbers, and parts of one shape as one array."""
+
+    def __call__(self, inputs, outcome):
+        got, types = outcome.results[self.result], outcome.types[self.result]
+        count = len(self.labels)
+        if not count:
+            got, types = _as_array(got, types)
+        elif isinstance(got, np.ndarray) and got.shape[:1] == (count,):
+            got, types = tuple(np.asarray(part) for part in got), (types,) * count
+        if count and isinstance(got, tuple | list) and len(got) == count:
+            pairs = [_as_array(*pair) for pair in zip(got, types, strict=True)]
+            got, types = (tuple(part) for part in zip(*pairs, strict=True))
+        outcome = replace(outcome, results={self.result: got}, types={self.result: types})
+        return super().__call__(inputs, outcome)
+
+
+def _as_array(value, kind):
+    """A list of numbers, or of such lists, as an array; anything else as it is."""
+    if isinstance(value, list | tuple) and value:
+        made = attempt(np.array, value)
+        if made is not None and made.dtype.kind in "iuf":
+            return made, str(made.dtype)
+    return value, kind
+
+
+def only_if(condition, imitate):
+    """A suspect that makes a difference only where `condition(inputs)` holds."""
+    return lambda i: imitate(i) if condition(i) else None
+
+
+def mends_among(reference, with_slips, slips):
+    """Mends for an exercise that is handed out with several slips, of which any may be left.
+
+    A mend gives the right answer where the student's value shows its slip, alone or beside others.
+    Where the slip makes no difference it agrees with what is right.
+
+    Args:
+        reference: `reference(inputs)`, the right answer.
+        with_slips: `with_slips(inputs, names)`, the answer of code with these slips and no other.
+        slips: names of the slips.
+
+    Returns:
+        {name: mend} for `Match`.
+    """
+
+    def mend(slip, i, got):
+        right = reference(i)
+        if same(attempt(with_slips, i, (slip,)), right, 2e-5):
+            return right if same(got, right, 2e-5) else None
+        for chosen in product((True, False), repeat=len(slips)):
+            left = [name for name, there in zip(slips, chosen, strict=True) if there]
+            if slip in left and same(got, attempt(with_slips, i, left), 2e-5):
+                return right
+        return None
+
+    return {slip: partial(mend, slip) for slip in slips}
 
 
 def attempt(function, *args):

@@ -3,14 +3,10 @@
 Draws are handed to the student as numbers, so that what is random elsewhere can be compared here.
 """
 
-from dataclasses import dataclass, replace
-from itertools import product
-
 import numpy as np
 
-from course.exercises.attention import only_if
 from course.exercises.declaration import Probe, call, step, tensor
-from course.exercises.judging import Match, attempt, same
+from course.exercises.judging import Match, MatchRows, mends_among, only_if
 from course.exercises.transformer import attention, dense, gelu, layer_norm, weights_of
 from course.exercises.translation import log_softmax, mean, of_labels
 from course.exercises.words import exercise, lesson, questions
@@ -73,30 +69,6 @@ def _by_rank(choose, rate, free):
     wanted = np.maximum(np.rint(rate * free.sum(1)), 1)[:, None]
     rank = np.argsort(np.argsort(np.where(free, choose, 2), axis=1), axis=1)
     return (rank < wanted) & free
-
-
-@dataclass(frozen=True)
-class MatchRows(Match):
-    """`Match` for a pair of arrays, each of which may come as a list, or both as one array."""
-
-    def __call__(self, inputs, outcome):
-        got, types = outcome.results[self.result], outcome.types[self.result]
-        if isinstance(got, np.ndarray) and got.shape[:1] == (len(self.labels),):
-            got, types = tuple(np.asarray(part) for part in got), (types,) * len(got)
-        if isinstance(got, tuple | list) and len(got) == len(self.labels):
-            pairs = [_as_array(*pair) for pair in zip(got, types, strict=True)]
-            got, types = (tuple(part) for part in zip(*pairs, strict=True))
-            outcome = replace(outcome, results={self.result: got}, types={self.result: types})
-        return super().__call__(inputs, outcome)
-
-
-def _as_array(value, kind):
-    """A list of numbers, or of such lists, as an array; anything else as it is."""
-    if isinstance(value, list | tuple):
-        made = attempt(np.array, value)
-        if made is not None and made.dtype.kind in "iuf":
-            return made, str(made.dtype)
-    return value, kind
 
 
 judge_hidden = MatchRows(
@@ -595,20 +567,9 @@ SLIPS = {
 }
 
 
-def among_others(slip):
-    """A mend: the right answer where `got` shows this slip, alone or beside others."""
-
-    def mend(i, got):
-        for chosen in product((True, False), repeat=len(HANDED_OUT)):
-            slips = [name for name, there in zip(HANDED_OUT, chosen, strict=True) if there]
-            if slip not in slips:
-                continue
-            knobs = {knob: value for name in slips for knob, value in SLIPS[name].items()}
-            if same(got, attempt(lambda i, knobs=knobs: small_bert(i, **knobs), i), 2e-5):
-                return small_bert(i)
-        return None
-
-    return mend
+def with_slips(i, slips):
+    """The model with any of the slips that it is handed out with."""
+    return small_bert(i, **{knob: value for name in slips for knob, value in SLIPS[name].items()})
 
 
 def _padded(i):
@@ -651,7 +612,7 @@ judge_bert = Match(
         "swapped": lambda i: small_bert(i)[::-1],
     },
     labels=("logits", "pooled"),
-    mends={slip: among_others(slip) for slip in HANDED_OUT},
+    mends=mends_among(small_bert, with_slips, HANDED_OUT),
 )
 
 

@@ -5,13 +5,12 @@ N a normalisation (M the next one, or the memory). A mistake is another order of
 """
 
 import math
-from itertools import product
 
 import numpy as np
 
-from course.exercises.attention import attend, merge, only_if, split
+from course.exercises.attention import attend, merge, split
 from course.exercises.declaration import Probe, call, step, tensor
-from course.exercises.judging import Match, attempt, same
+from course.exercises.judging import Match, mends_among, only_if
 from course.exercises.words import exercise, lesson, questions
 
 LESSON = lesson("transformer")
@@ -786,19 +785,6 @@ def with_slips(i, slips):
     return decoder_block(i, order, across=across)
 
 
-def among_others(slip):
-    """A mend: the right answer where `got` shows this slip, alone or beside others."""
-
-    def mend(i, got):
-        for chosen in product((True, False), repeat=len(HANDED_OUT)):
-            slips = [name for name, there in zip(HANDED_OUT, chosen, strict=True) if there]
-            if slip in slips and same(got, attempt(with_slips, i, slips), 2e-5):
-                return decoder_block(i)
-        return None
-
-    return mend
-
-
 def decoder_of(order=decoder_order, **masks):
     return lambda i: decoder_block(i, order, **masks)
 
@@ -855,7 +841,7 @@ DECODER_SUSPECTS = {
 judge_decoder = Match(
     decoder_block,
     DECODER_SUSPECTS,
-    mends={slip: among_others(slip) for slip in HANDED_OUT},
+    mends=mends_among(decoder_block, with_slips, HANDED_OUT),
 )
 
 

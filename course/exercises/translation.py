@@ -5,13 +5,11 @@ another number or another mean, so both are knobs.
 """
 
 from collections import Counter
-from itertools import product
 
 import numpy as np
 
-from course.exercises.attention import only_if
 from course.exercises.declaration import Probe, call, fixture, tensor
-from course.exercises.judging import Match, attempt, same
+from course.exercises.judging import Match, mends_among, only_if
 from course.exercises.words import exercise, lesson, questions
 
 LESSON = lesson("translation")
@@ -478,25 +476,6 @@ def with_slips(i, slips):
     )
 
 
-def among_others(slip):
-    """A mend: the right answer where `got` shows this slip, alone or beside others.
-
-    Where the slip makes no difference it agrees with what is right.
-    """
-
-    def mend(i, got):
-        right = batch_loss(i)
-        if same(with_slips(i, (slip,)), right, 2e-5):
-            return right if same(got, right, 2e-5) else None
-        for chosen in product((True, False), repeat=len(HANDED_OUT)):
-            slips = [name for name, there in zip(HANDED_OUT, chosen, strict=True) if there]
-            if slip in slips and same(got, attempt(with_slips, i, slips), 2e-5):
-                return right
-        return None
-
-    return mend
-
-
 def _cut_to_match(i):
     """Input without its last, labels without their first: no start symbol is read."""
     ids = i["target"]
@@ -542,7 +521,7 @@ judge_batch = Match(
         ),
     },
     dtype=None,
-    mends={slip: among_others(slip) for slip in HANDED_OUT},
+    mends=mends_among(batch_loss, with_slips, HANDED_OUT),
 )
 
 

@@ -3,37 +3,15 @@
 A part of `fine_tuning.py`, which would be longer than a sitting with it.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
-from course.exercises.attention import only_if
 from course.exercises.declaration import Probe, call
-from course.exercises.judging import Match
+from course.exercises.judging import Match, MatchRows, only_if
 from course.exercises.words import exercise
 
 # Of the course, what holds the answer; each list is looked up while the answer runs.
 RATES = ("course.training.WarmupLinear",)
 OPTIMIZERS = ("course.optimizers.AdamW", "course.optimizers.adamw")
-
-
-class MatchRows(Match):
-    """`Match` for rows of numbers, which may come as lists or arrays."""
-
-    def __call__(self, inputs, outcome):
-        got = as_row(outcome.results[self.result])
-        if isinstance(got, tuple | list):
-            got = tuple(as_row(row) for row in got)
-        return super().__call__(inputs, replace(outcome, results={self.result: got}))
-
-
-def as_row(row):
-    """A list of numbers as an array; anything else as it is."""
-    if not isinstance(row, list | tuple) or not row:
-        return row
-    if all(type(n) in (int, float) or (isinstance(n, np.ndarray) and n.ndim == 0) for n in row):
-        return np.array([n.item() if isinstance(n, np.ndarray) else n for n in row])
-    return row
 
 
 # The learning rate of every update

@@ -46,9 +46,9 @@ class BertClassifier(keras.Model):
     def build(self, inputs_shape=None):
         self.classifier.build((None, self.encoder.d_model))
 
-    def call(self, inputs):
-        _, pooled = self.encoder(inputs)
-        return self.classifier(self.dropout(pooled))
+    def call(self, inputs, training=None):
+        _, pooled = self.encoder(inputs, training=training)
+        return self.classifier(self.dropout(pooled, training=training))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean cross-entropy of the rows that are examples; a label of -1 fills up a batch."""

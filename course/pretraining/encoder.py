@@ -132,12 +132,13 @@ class BertEncoder(keras.Model):
         for part in (self.embedding_norm, self.encoder, self.pooler):
             part.build((None, None, self.d_model))
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         token_ids, segment_ids = inputs
-        sequence = self.encoder(self.embed(token_ids, segment_ids), self.mask(token_ids))
+        x = self.embed(token_ids, segment_ids, training)
+        sequence = self.encoder(x, self.mask(token_ids), training=training)
         return sequence, self.pooler(sequence[:, 0])
 
-    def embed(self, token_ids, segment_ids):
+    def embed(self, token_ids, segment_ids, training=None):
         """Token, position and segment: summed, normalized, dropout; `(batch, length, d_model)`."""
         length, longest = ops.shape(token_ids)[1], self.position_embedding.input_dim
         if isinstance(length, int) and length > longest:
@@ -147,7 +148,7 @@ class BertEncoder(keras.Model):
             )
         x = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)
         x = x + self.position_embedding(ops.arange(length))  # (length, d_model) to every row
-        return self.dropout(self.embedding_norm(x))
+        return self.dropout(self.embedding_norm(x), training=training)
 
     def mask(self, token_ids):
         """Who may be attended to, `(batch, 1, length)`: every token that is not padding."""

@@ -58,8 +58,8 @@ class MaskedLanguageModel(_OverEncoder):
         size = self.encoder.token_embedding.input_dim
         self.bias = self.add_weight(shape=(size,), initializer="zeros", name="bias")
 
-    def call(self, inputs):
-        sequence, _ = self.encoder(inputs)
+    def call(self, inputs, training=None):
+        sequence, _ = self.encoder(inputs, training=training)
         return self.logits(sequence)
 
     def logits(self, vectors):
@@ -112,8 +112,8 @@ class NextSentence(_OverEncoder):
     def build(self, inputs_shape=None):
         self.classifier.build((None, self.encoder.d_model))
 
-    def call(self, inputs):
-        _, pooled = self.encoder(inputs)
+    def call(self, inputs, training=None):
+        _, pooled = self.encoder(inputs, training=training)
         return self.classifier(pooled)
 
 
@@ -147,9 +147,9 @@ class BertForPretraining(_OverEncoder):
         self.means = [keras.metrics.Mean(name=name) for name in names]
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         token_ids, segment_ids, positions = inputs
-        sequence, pooled = self.encoder((token_ids, segment_ids))
+        sequence, pooled = self.encoder((token_ids, segment_ids), training=training)
         logits = self.masked_lm.logits_at(sequence, positions)
         return logits, self.next_sentence.classifier(pooled)
 

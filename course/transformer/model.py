@@ -106,35 +106,36 @@ class Transformer(keras.Model):
             size = self.target_embedding.input_dim
             self.bias = self.add_weight(shape=(size,), initializer="zeros", name="output_bias")
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         source_ids, target_ids = inputs
-        x = self.decode(target_ids, self.encode(source_ids), padding_mask(source_ids, self.pad_id))
-        return self.logits(x)
+        memory, mask = self.encode(source_ids, training), padding_mask(source_ids, self.pad_id)
+        return self.logits(self.decode(target_ids, memory, mask, training))
 
-    def embed(self, ids, embedding, positions, start=0):
+    def embed(self, ids, embedding, positions, start=0, training=None):
         """Embeddings times √d_model (section 3.4), positions added (3.5), dropout (5.4)."""
         x = embedding(ids) * self.d_model**0.5  # (batch, length, d_model)
-        return self.dropout(x if positions is None else positions(x, start=start))
+        x = x if positions is None else positions(x, start=start)
+        return self.dropout(x, training=training)
 
-    def encode(self, source_ids):
+    def encode(self, source_ids, training=None):
         """Source ids `(batch, source_length)` → memory `(batch, source_length, d_model)`."""
         mask = padding_mask(source_ids, self.pad_id)[:, None, :]  # (batch, 1, source_length)
-        return self.encoder(
-            self.embed(source_ids, self.source_embedding, self.source_positions), mask
-        )
+        x = self.embed(source_ids, self.source_embedding, self.source_positions, training=training)
+        return self.encoder(x, mask, training=training)
 
-    def decode(self, target_ids, memory, source_mask):
+    def decode(self, target_ids, memory, source_mask, training=None):
         """Target ids `(batch, length)` → vectors `(batch, length, d_model)` for `logits` to read.
 
         Args:
             target_ids: integer tensor `(batch, length)`.
             memory: what `encode` returned.
             source_mask: boolean `(batch, source_length)`, the padding mask of the source.
+            training: whether dropout acts; None leaves it to the call around.
         """
         start = ops.equal(ops.arange(ops.shape(target_ids)[1]), 0)  # (target_length,)
         mask = ops.logical_or(padding_mask(target_ids, self.pad_id), start)[:, None, :]
-        x = self.embed(target_ids, self.target_embedding, self.target_positions)
-        return self.decoder(x, memory, mask, source_mask)
+        x = self.embed(target_ids, self.target_embedding, self.target_positions, training=training)
+        return self.decoder(x, memory, mask, source_mask, training=training)
 
     def logits(self, x):
         """`(..., d_model)` → `(..., target_vocab_size)`, for all positions or those you chose."""

@@ -74,12 +74,13 @@ class TeacherForcing(keras.Model):
         self.nll = keras.metrics.Mean(name="nll")
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """(source ids, target ids without the last) → vectors `(batch, length, d_model)`."""
         source_ids, target_ids = inputs
         model = self.transformer
         source_mask = padding_mask(source_ids, model.pad_id)
-        return model.decode(target_ids, model.encode(source_ids), source_mask)
+        memory = model.encode(source_ids, training)
+        return model.decode(target_ids, memory, source_mask, training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         model, vectors, labels = self.transformer, y_pred, y
