@@ -68,10 +68,11 @@ def main():
         "rate 5e-3": (usual, planned(updates, 5e-3)),
         "rate 5e-5, 500 steps": (usual, planned(updates, 5e-5, warmup=500)),
     }
-    decayed = {
+    others = {
         "no decay": {"weight_decay": 0.0},
         f"decay {STRONG:g}": {"weight_decay": STRONG},
         f"decay {STRONG:g}, vectors too": {"weight_decay": STRONG, "decay_all": True},
+        "dropout 0.1 throughout": {"dropout": 0.1},
     }
     results = {}
 
@@ -99,7 +100,7 @@ def main():
         long = {"many_epochs": {"train_rows": LONG_COUNT, "seed": 0} | long}
         print("many epochs", long, flush=True)
     del changes, usual
-    for name, options in decayed.items():
+    for name, options in others.items():
         if not arguments.only or name in arguments.only:
             put(name, Rig(**options), planned(updates))
     seconds = time.process_time() - began

@@ -6,8 +6,9 @@ The task "answers" of `fine_tuning_gain.py`, 1,000 labelled pairs. For each seed
 with its new head, is written by `course.checkpoints`, and `BertForSequenceClassification` opens the
 folder; before the training both give the same logits. Then both train: 3 epochs, batches of 16,
 AdamW with a decay of 0.01 that leaves out biases and layer normalization, 18 warm-up steps, linear
-fall, gradients clipped to a norm of 1, dropout 0.1. The order of the rows and dropout are drawn by
-each library for itself, so the results agree in the mean and not digit for digit.
+fall, gradients clipped to a norm of 1, dropout 0.1 in front of the head. The order of the rows and
+dropout are drawn by each library for itself, so the results agree in the mean and not digit for
+digit.
 
 Needs torch, transformers and accelerate (`pip install accelerate`), which is no dependency of the
 course. Prints test accuracy. `--record` writes benchmarks/results/fine_tuning_trainer.json, which

@@ -3,6 +3,7 @@
     python benchmarks/translation_quality.py --data multi30k --run FOLDER [--steps 8000]
     python benchmarks/translation_quality.py --data multi30k --run FOLDER --peer [--minutes 30]
     python benchmarks/translation_quality.py --data multi30k --run FOLDER --record
+    python benchmarks/translation_quality.py --data multi30k --run FOLDER --losses NAME [--note …]
 
 The first command trains by `course.translation.Recipe`'s defaults, the second the same model made
 of `torch.nn.Transformer`, with the vocabulary, batches, loss and schedule of the first. Each writes
@@ -316,6 +317,21 @@ def record(arguments, recipe, pairs, folder, source, target):
     print(f"written to benchmarks/results/{path.name}")
 
 
+def losses(arguments):
+    """Puts the log of a run beside those that are there."""
+    path = RESULTS / "translation_losses.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = ("step", "epoch", "seconds", "nll", "val_nll")
+    told = json.loads((arguments.run / "run.json").read_text(encoding="utf-8"))
+    known[arguments.losses] = {
+        "note": arguments.note,
+        "settings": told,
+        "log": [{k: line[k] for k in kept} for line in read_lines(arguments.run / "log.jsonl")],
+    }
+    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    print(f"written to benchmarks/results/{path.name}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", required=True, choices=TESTS)
@@ -328,7 +344,11 @@ def main():
     parser.add_argument("--every", type=int, default=2, help="rounds between two points; 0: none")
     parser.add_argument("--note", default="", help="what else the machine did, for the record")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--losses", metavar="NAME", help="what to call the run's losses")
     arguments = parser.parse_args()
+    if arguments.losses:
+        losses(arguments)
+        return
 
     from course import translation
     from course.train_commands import recipe_from

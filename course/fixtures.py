@@ -69,7 +69,15 @@ def _table_dropout(kept):
     from keras import ops
 
     kept = ops.convert_to_tensor(kept)
-    return lambda x, training=False: x * kept if training else x
+
+    def dropout(x, training=False):
+        if x.shape[-1] != kept.shape[0]:
+            raise ValueError(
+                f"dropout was called on {tuple(x.shape)}: it acts on vectors as wide as the model."
+            )
+        return x * kept if training else x
+
+    return dropout
 
 
 def _linear_model(kernel):

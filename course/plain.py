@@ -7,6 +7,7 @@ an object that a student defined.
 import dataclasses
 import json
 import sys
+from collections import OrderedDict, defaultdict
 
 import numpy as np
 
@@ -33,6 +34,10 @@ def export(value, budget=None, depth=0):
     budget = [MAX_BYTES] if budget is None else budget
     if depth > 8:
         raise Unreadable("it is nested more than 8 deep")
+    if type(value) is np.str_ or (
+        type(value) is np.ndarray and value.ndim == 0 and value.dtype.kind == "U"
+    ):
+        value = str(value)
     name = type(value).__name__
     if value is None or type(value) in (bool, int, float, str):
         budget[0] -= len(value) if isinstance(value, str) else 8
@@ -44,7 +49,7 @@ def export(value, budget=None, depth=0):
         if len(pairs) > 10_000:
             raise Unreadable("it has more than 10,000 items")
         result, types = type(value)(p[0] for p in pairs), type(value)(p[1] for p in pairs)
-    elif type(value) is dict:
+    elif type(value) in (dict, OrderedDict, defaultdict):
         pairs = {str(k): export(v, budget, depth + 1) for k, v in value.items()}
         result = {k: p[0] for k, p in pairs.items()}
         types = {k: p[1] for k, p in pairs.items()}

@@ -378,6 +378,12 @@ curves(
 # reads the *shifted* target. The loss leaves padding out. And **dropout**, which sets some numbers to 0
 # at random so that the model relies on no single one, acts in training and never in validation: Keras
 # models take `training=True` or `training=False` for that.
+#
+# If you write a Keras model yourself: `fit` tells it that it trains by the argument `training` of its
+# `call`, and `call` has to hand it on to the layers with dropout. A model without that argument trains
+# with no dropout at all, and nothing says so. This course's own models once did. What showed it was a
+# run on the 29,000 captions of section 8: the training loss went to 0.26, the validation loss, best at
+# step 2,500 with 2.17, up to 2.79.
 
 # %% [markdown]
 # ### Exercise 4: repair the loss of a batch

@@ -144,7 +144,7 @@ for name, neighbours in (before | around).items():
 # - A token is chosen where `draws[0]` is below `rate` and its id is not in `special_ids`.
 # - A chosen token becomes `mask_id` where `draws[1]` is below 0.8; another token where it is 0.8 or more and
 #   below 0.9; else it stays. The other token: with the list of all ids that are not special, ascending, and
-#   its length $n$, the entry at the whole part of `draws[2]` · $n$.
+#   its length $n$, the entry at the whole part of `draws[2]` · $n$. It may be the same token again.
 # - Returns two arrays (or lists of rows) of whole numbers, (batch, length) each: the ids that are shown; and
 #   the labels, the original id where a token was chosen, 0 elsewhere.
 # - It must hold: `ids` stays as it is; no special token is chosen, or drawn; one column works.
@@ -281,11 +281,12 @@ for name in ("all as BERT", "always [MASK]", "5 % chosen", "40 % chosen"):
 # Write `pack_pair(first, second, max_length, start_id, end_id, pad_id=0)`.
 #
 # - `first`, `second`: lists of integers, the ids of two texts, each with one id at least. `max_length`: an
-#   integer, 5 or more. `start_id`, `end_id`, `pad_id`: the ids of `[CLS]`, `[SEP]` and padding.
+#   integer, 5 or more. `start_id`, `end_id`, `pad_id`: the ids of `[CLS]`, `[SEP]` and padding; none is
+#   in a text.
 # - Returns the ids and the segment ids of the row: two lists or arrays of `max_length` whole numbers.
 # - It must hold: while both texts together have more than `max_length − 3` ids, the *last* id of the longer
 #   one is taken off; if they are equally long, that of the second. Padding stands at the end and has
-#   segment 0, whatever `pad_id` is.
+#   segment 0, whatever `pad_id` is. `first` and `second` stay as they are.
 # - Example: `pack_pair([11, 12, 13], [21, 22], 9, 1, 2)` is `[1, 11, 12, 13, 2, 21, 22, 2, 0]` and
 #   `[0, 0, 0, 0, 0, 1, 1, 1, 0]`. With `max_length` 7 the ids are `[1, 11, 12, 2, 21, 22, 2]`.
 # - Not to be called: the classes of `course.pretraining`.
@@ -469,7 +470,8 @@ check(masked_lm_loss)
 # A colleague wrote a BERT of one block. It trains. But with the weights of a checkpoint it gives other numbers
 # than everybody else's. Find the three mistakes in `call` and repair them.
 #
-# - `SmallBert(vocab_size, max_length, d_model, num_heads, d_ff)` is a Keras layer without dropout. The check
+# - `SmallBert(vocab_size, max_length, d_model, num_heads, d_ff)` is a Keras layer without dropout. Its block is
+#   right: `activation="gelu"` is `keras.activations.gelu`, the exact one. The check
 #   sets the weights of its parts: keep their names and leave `__init__` as it is.
 # - `call(self, token_ids, segment_ids)`: int32 tensors (batch, length); padding has the id 0 and is never
 #   attended to.
@@ -546,7 +548,7 @@ check(SmallBert)
 #
 # (Base and large: Devlin et al. 2019. The smaller ones: Turc et al. 2019.)
 #
-# By hand, a BERT that fits on one: $V = 10$ ids, 1 block, $d_\text{model} = 4$, $d_{ff} = 8$, `max_length` 6.
+# By hand, a very small BERT: $V = 10$ ids, 1 block, $d_\text{model} = 4$, $d_{ff} = 8$, `max_length` 6.
 #
 # | part | how | parameters |
 # |---|---|---|
@@ -716,7 +718,7 @@ recipe = Recipe(
     max_positions=64,
     max_length=48,
     batch_size=32,
-    multiple=16,  # widths of batches
+    multiple=16,  # rows are padded to a multiple of this
     steps=240,
     warmup_steps=24,
     peak=1e-2,
@@ -818,8 +820,8 @@ curves(
 
 # %% [markdown]
 # After 250 steps this model knows the frequencies and no more; then it begins to read. How long a run stays
-# near that line depends on its settings: an earlier one, with BERT's first weights of 0.02, was at 5.10 after
-# 800 steps (the same README). A loss that rests there may be stuck, or may be before its fall.
+# near that line depends on its settings: an earlier one, with BERT's first weights of 0.02, had read four times
+# as many tokens a step and was still at 5.10 after 800 steps (the same README). A loss that rests there may be stuck, or may be before its fall.
 #
 # `fill_mask` says what the model expects behind each `[MASK]`. Write sentences of your own into the list; the
 # model knows the words of the world only.

@@ -141,12 +141,13 @@ def told(line):
     print(line.partition(": ")[2])
 
 
-model = checkpoints.load_bert(folder, with_head, fresh=("classifier",), say=told, dropout=0.1)
+model = checkpoints.load_bert(folder, with_head, fresh=("classifier",), say=told)
 print(f"{model.count_params():,} weights, {len(model.trainable_variables)} tensors")
 
 # %% [markdown]
-# `dropout=0.1` overrides `config.json`. This BERT was pretrained with no dropout, since it saw no text often. We
-# will see 1,000 pairs three times, and want some.
+# The head has a dropout of 0.1. The encoder keeps what `config.json` says, and that is none: this BERT saw no text
+# often in pretraining. `load_bert(..., dropout=0.1, attention_dropout=0.1)` would override the file. Section 5 measures
+# what that is worth here.
 #
 # ### Why no pickle
 #
@@ -381,8 +382,8 @@ except ValueError as error:
 # - All are Python numbers: `num_examples`, `epochs`, `batch_size` are integers ≥ 1, `warmup_steps` is an integer
 #   ≥ 0, `peak` a float > 0.
 # - Returns a list, NumPy array or tensor of $T$ numbers, the rates of equation (2) for $t = 1$ to $T$.
-# - It must hold: a last batch that is not full makes an update; the last rate is 0; with `warmup_steps = 0` it only
-#   falls; with `warmup_steps >= T` it only rises, with slope peak / $w$.
+# - It must hold: a last batch that is not full makes an update; with `warmup_steps = 0` it only falls; with
+#   `warmup_steps >= T` it only rises, with slope peak / $w$ (see below the table); else the last rate is 0.
 # - Example: `planned_rates(10, 2, 4, 1.0, 2)` gives `[0.5, 1, 0.75, 0.5, 0.25, 0]`.
 # - Of use: `math.ceil`, `np.arange(1, T + 1)`, `np.minimum`.
 # - Not to be called: the schedules of `course.training`.
@@ -460,8 +461,6 @@ curves(
 # | not multiplied by $\eta$ | 2 − 0.1 · 1 − 0.1 · 2 = 1.7 |
 # | added to the gradient (**L2**): $g = 0.5 + 0.1 \cdot 2 = 0.7$ | 2 − 0.1 · 0.7 / 0.7 = 1.9 |
 #
-# The last line surprises.
-#
 # **Predict.**
 
 # %% predict="fine_tuning.decoupled"
@@ -476,7 +475,8 @@ curves(
 #   Python integer ≥ 1. `learning_rate`, `weight_decay`: Python floats, $\eta$ and $\lambda$.
 # - Returns three dicts with the same names: the new weights, and the new $m$ and $v$ (not $\hat m$ and $\hat v$).
 # - It must hold: equation (3), with the decay of the weight as it was *before* the update; weights with two axes
-#   decay, tables of embeddings included; weights with one axis do not.
+#   decay, tables of embeddings included; weights with one axis do not, whatever their name. You may change the arrays
+#   that are given or make new ones.
 # - Example: with one weight `{"a.weight": np.array([[2.0]])}`, gradient 0.5, $m = v = 0$, step 1, rate 0.1 and decay
 #   0.1 the new weight is `[[1.88]]`, $m$ is `[[0.05]]` and $v$ `[[0.00025]]`. With `np.array([2.0])` it is `[1.9]`.
 # - Of use: `array.ndim`.
@@ -504,7 +504,7 @@ check(adamw_update)
 # %% [markdown]
 # ### One setting changed at a time
 #
-# Now the experiments. Each line is the recipe of the next section with one setting changed, on 1,000 pairs,
+# Now the experiments. Each line is the recipe of the next section with one setting changed, or two, on 1,000 pairs,
 # several seeds. "nll" is the cross-entropy on validation: ln 2 = 0.693 is that of a coin.
 
 # %%
@@ -560,9 +560,9 @@ print("validation accuracy:", ", ".join(f"{x:.2f}" for x in long["validation"]))
 # %% [markdown]
 # ## 6. Train
 #
-# Our recipe keeps the classic settings and changes three. The rate is 0.001: the paper's 5e-5 is for models with a
+# Our recipe keeps the classic settings and changes two. The rate is 0.001: the paper's 5e-5 is for models with a
 # hundred times as many weights, and you have just seen what it does here. The warm-up is a tenth of the updates.
-# Dropout is 0.1. After each epoch the run validates and writes a checkpoint; the best one is kept. If the machine
+# Dropout is 0.1 as in BERT, but in front of the head only. After each epoch the run validates and writes a checkpoint; the best one is kept. If the machine
 # stops, run the cell again: it goes on.
 #
 # Expect half a minute to a minute on two CPU cores; a line appears after each epoch.
@@ -684,7 +684,7 @@ print(f"accuracy of all rows            {right.sum() / rows.sum():.3f}")
 # - `batches`: a list of pairs `(labels, predictions)` of int32 NumPy arrays (rows,), batches may have different numbers
 #   of rows. Predictions are 0 or 1. Labels are 0, 1, or −1 for a row that only fills up a batch.
 # - Returns a dict `{"accuracy": …, "f1": …, "matthews": …}` of numbers: equation (4) over all rows of all batches.
-# - It must hold: rows with the label −1 count nowhere, whatever was predicted for them; $F_1$ is that of class 1; where a
+# - It must hold: rows with the label −1 count nowhere, wherever they stand and whatever was predicted for them; $F_1$ is that of class 1; where a
 #   quotient is 0/0 it is 0. At least one row has a label that is not −1.
 # - Example: `[(np.array([1, 1, 0]), np.array([1, 0, 0])), (np.array([0, -1]), np.array([1, 1]))]` has TP = FP = FN =
 #   TN = 1: accuracy 0.5, $F_1$ 0.5, MCC 0.

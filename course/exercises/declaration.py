@@ -85,6 +85,7 @@ class Probe:
         plan: writes the plan for the runner: `plan(inputs) -> dict`.
         judge: `judge(inputs, outcome) -> Verdict`.
         if_raises: the mistake that an exception on this probe points to, if there is one.
+        in_place: whether an answer may change the arrays and lists that it is given.
     """
 
     title: str
@@ -93,6 +94,7 @@ class Probe:
     plan: Callable
     judge: Callable
     if_raises: str | None = None
+    in_place: bool = False
 
 
 @dataclass(frozen=True)

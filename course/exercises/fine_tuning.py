@@ -278,6 +278,16 @@ def _fill_in_all(i):
     return figures((tp, fp, fn, tn)) | {"accuracy": float(np.mean(labels == said))}
 
 
+def _fill_thought_last(i):
+    cut = [(y[y >= 0], said[: np.sum(y >= 0)]) for y, said in i["batches"]]
+    return figures(table_of({"batches": cut}))
+
+
+def _anything_to_find(i):
+    tp, fp, fn, _ = table_of(i)
+    return tp + fp + fn
+
+
 def _macro(tp, fp, fn, tn):
     return (divided(2 * tp, 2 * tp + fp + fn) + divided(2 * tn, 2 * tn + fp + fn)) / 2
 
@@ -305,10 +315,15 @@ judge_scores = Match(
         "fill-counted": only_if(_filled, _fill_in_all),
         "last-batch": _last_batch,
         "first-batch": _first_batch,
-        "f1-of-class-0": figures_with(f1=lambda tp, fp, fn, tn: divided(2 * tn, 2 * tn + fp + fn)),
+        "fill-thought-last": only_if(_filled, _fill_thought_last),
+        "f1-of-class-0": only_if(
+            _anything_to_find,
+            figures_with(f1=lambda tp, fp, fn, tn: divided(2 * tn, 2 * tn + fp + fn)),
+        ),
         "f1-of-both": figures_with(f1=_macro),
-        "f1-is-accuracy": figures_with(
-            f1=lambda tp, fp, fn, tn: divided(tp + tn, tp + fp + fn + tn)
+        "f1-is-accuracy": only_if(
+            _anything_to_find,
+            figures_with(f1=lambda tp, fp, fn, tn: divided(tp + tn, tp + fp + fn + tn)),
         ),
         "precision": figures_with(f1=lambda tp, fp, fn, tn: divided(tp, tp + fp)),
         "recall": figures_with(f1=lambda tp, fp, fn, tn: divided(tp, tp + fn)),
@@ -367,7 +382,10 @@ def answers(*sizes, table=None, filled=0):
                 np.full(filled, -1, "int32"),
                 rng.permuted(np.arange(filled) % 3 > 0).astype("int32"),
             )
-            batches[-1] = (np.concatenate([labels, fill[0]]), np.concatenate([said, fill[1]]))
+            order = rng.permutation(len(labels) + filled)  # they may stand anywhere
+            batches[-1] = tuple(
+                np.concatenate(parts)[order] for parts in ((labels, fill[0]), (said, fill[1]))
+            )
         return {"batches": batches}
 
     return inputs
@@ -390,7 +408,7 @@ SCORES = exercise(
     defines="evaluate",
     may_not_call=FIGURES,
     probes=(
-        scores_probe("one batch", 1, 29),
+        scores_probe("one batch", 0.5, 29),
         scores_probe("worse than a guess", 0.5, 31, table=(0.12, 0.48, 0.25, 0.15)),
         scores_probe("batches of unequal size", 1, 24, 24, 7),
         scores_probe("a last batch that is filled up", 1, 16, 5, filled=11),
@@ -399,6 +417,13 @@ SCORES = exercise(
             0.5,
             18,
             table=(0, 0, 0.4, 0.6),
+            if_raises="divided-by-nothing",
+        ),
+        scores_probe(
+            "a class that neither is there nor is said: 0",
+            0.5,
+            12,
+            table=(0, 0, 0, 1),
             if_raises="divided-by-nothing",
         ),
     ),
@@ -460,6 +485,22 @@ def _by_the_mean(difference, low, high):
     return "better" if difference > 0 else "worse"
 
 
+def _by_separate_intervals(i):
+    """Whether the interval of each mean by itself leaves the other out."""
+    a, b = i["baseline"], i["candidate"]
+    reach = sum(i["t"] * x.std(ddof=1) / np.sqrt(len(x)) for x in (a, b))
+    found = compared(i)
+    apart = abs(found["difference"]) > reach
+    return found | {"decision": _by_the_mean(found["difference"], 0, 0) if apart else "cannot tell"}
+
+
+def _by_single_runs(i):
+    a, b = i["baseline"], i["candidate"]
+    apart = b.min() > a.max() or b.max() < a.min()
+    found = compared(i)
+    return found | {"decision": _by_the_mean(found["difference"], 0, 0) if apart else "cannot tell"}
+
+
 def _pooled(i):
     """The spread of all runs of both together."""
     both = np.concatenate([i["baseline"], i["candidate"]])
@@ -499,6 +540,8 @@ judge_compared = Match(
         "never-worse": compared_by(decide=_never_worse),
         "decision-exchanged": compared_by(decide=_exchanged),
         "decision-inside-out": compared_by(decide=_inside_out),
+        "separate-intervals": _by_separate_intervals,
+        "single-runs": _by_single_runs,
     },
     dtype=None,
     tolerance=1e-6,
@@ -537,8 +580,10 @@ COMPARE = exercise(
     "fine_tuning.compare",
     defines="compare_runs",
     probes=(
-        compare_probe("a gain that is seen", 1, 0.06, 0.012, (5, 5), 2.31),
-        compare_probe("a gain within the spread", 1, 0.012, 0.02, (5, 5), 2.31),
+        # Its runs overlap, and so do the intervals of the two means.
+        compare_probe("a gain that is seen", 1, 0.0276, 0.012, (5, 5), 2.31),
+        compare_probe("a gain within the spread", 0.5, 0.012, 0.02, (5, 5), 2.31),
+        compare_probe("runs apart, but few of them", 0.5, 0.03, 0.008, (2, 3), 4.3),
         compare_probe("a loss, with other counts of seeds", 1, -0.05, 0.01, (3, 8), 2.26),
     ),
 )

@@ -196,6 +196,8 @@ def partly(got, expected, predictions, tolerance):
         part = attempt(getitem, got, key)
         if part is None or same(part, expected[key], tolerance):
             continue
+        if isinstance(part, str | bool) or np.asarray(expected[key]).dtype.kind in "bU":
+            continue  # of so few values one agrees by chance
         named = tuple(
             name
             for name, prediction in predictions.items()

@@ -433,6 +433,12 @@ judge_loss = Match(
         "no-softmax": loss_of(of=lambda logits: -logits),
         "no-logarithm": loss_of(of=lambda logits: -np.exp(log_softmax(logits))),
         "no-minus": loss_of(of=log_softmax),
+        "cut-off": only_if(
+            lambda i: np.abs(i["sequence"]).max() > 50,
+            loss_of(
+                of=lambda logits: -np.log(np.clip(np.exp(log_softmax(logits)), 1e-7, 1 - 1e-7))
+            ),
+        ),
     },
     dtype=None,
     mends={"not-finite": _not_finite},
@@ -857,7 +863,7 @@ judge_verdict = Match(
         "never-better": verdict_with(better=lambda model, baseline: False),
     },
     dtype=None,
-    tolerance=1e-9,
+    tolerance=1e-6,
 )
 
 

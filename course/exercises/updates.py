@@ -159,11 +159,11 @@ judge_rates = MatchRows(
 
 
 def runs(lowest, highest, epochs, size, warmup, uneven=True):
-    """A run's plan; `warmup` is a share of its updates, and the last batch is not full."""
+    """A run's plan; `warmup` is a share of its updates, the last batch is less than half full."""
 
     def inputs(rng):
         n = int(rng.integers(lowest, highest)) * size + (
-            int(rng.integers(1, size)) if uneven else 0
+            int(rng.integers(1, size // 2)) if uneven else 0
         )
         total = epochs * -(-n // size)
         return {
@@ -171,7 +171,7 @@ def runs(lowest, highest, epochs, size, warmup, uneven=True):
             "epochs": epochs,
             "batch_size": size,
             "warmup_steps": round(warmup * total),
-            "peak": float(rng.choice([2e-4, 5e-4, 1e-3, 3e-3])),
+            "peak": float(rng.choice([0.4, 0.5, 0.8, 2.0])),
         }
 
     return inputs
@@ -193,8 +193,9 @@ SCHEDULE = exercise(
         rates_probe("a last batch that is not full", 0.5, 6, 12, 1, 16, 0.25),
         rates_probe("three epochs", 1, 11, 20, 3, 16, 0.1),
         rates_probe(
-            "a warm-up that is longer than the run", 1, 4, 9, 3, 8, 2.5, if_raises="long-warm-up"
+            "a warm-up that is longer than the run", 0.5, 4, 9, 3, 8, 2.5, if_raises="long-warm-up"
         ),
+        rates_probe("a warm-up as long as the run", 0.5, 4, 9, 2, 8, 1.0, if_raises="long-warm-up"),
     ),
 )
 
@@ -209,6 +210,7 @@ SLIPS_OF_DECAY = {
     "decays-norm-shifts": lambda name, w: w.ndim > 1 or name.endswith("LayerNorm.bias"),
     "spares-embeddings": lambda name, w: w.ndim > 1 and not name.startswith("embeddings."),
     "decays-the-wrong-ones": lambda name, w: w.ndim < 2,
+    "decays-by-name": lambda name, w: "bias" not in name and "LayerNorm" not in name,
 }
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -351,14 +353,14 @@ judge_update = Match(
 def sets_of_weights(names, step, weight_decay=0.01, rate=1e-3, small=False):
     """Weights under these names, their gradients, and what Adam remembers after `step` - 1 updates.
 
-    Names are those of Hugging Face's checkpoints, a shape is drawn for each: two axes where the
-    name is of a kernel or a table, one where it is of a bias or a layer normalization.
+    Names are those of Hugging Face's checkpoints, and one of another kind. A shape is drawn for
+    each: two axes where the name is of a kernel or a table, else one.
     """
 
     def inputs(rng):
         weights, gradients, m, v = {}, {}, {}, {}
         for name in names:
-            vector = name.endswith(".bias") or "LayerNorm" in name
+            vector = name.endswith((".bias", ".scale")) or "LayerNorm" in name
             shape = (3,) if vector else (int(rng.integers(2, 4)), 3)
             weights[name] = rng.choice([-1, 1], shape) * rng.uniform(0.5, 2, shape)
             scale = 1e-8 if small else 1.0
@@ -382,6 +384,7 @@ LAYER = "encoder.layer.0."
 KERNEL, BIAS = f"{LAYER}intermediate.dense.weight", f"{LAYER}intermediate.dense.bias"
 SCALE, SHIFT = f"{LAYER}output.LayerNorm.weight", f"{LAYER}output.LayerNorm.bias"
 TABLE = "embeddings.word_embeddings.weight"
+OTHER = f"{LAYER}attention.scale"  # a vector whose name has neither "bias" nor "LayerNorm"
 
 
 def update_probe(title, points, *given, **more):
@@ -391,6 +394,7 @@ def update_probe(title, points, *given, **more):
         sets_of_weights(*given, **more),
         lambda i: call(*(i[name] for name in UPDATED)),
         judge_update,
+        in_place=True,
     )
 
 
@@ -405,7 +409,7 @@ UPDATE = exercise(
         update_probe(
             "which weights decay",
             1.5,
-            (TABLE, KERNEL, BIAS, SCALE, SHIFT),
+            (TABLE, KERNEL, BIAS, SCALE, SHIFT, OTHER),
             3,
             weight_decay=0.1,
             rate=0.05,

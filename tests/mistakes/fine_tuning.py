@@ -5,6 +5,7 @@ epoch, Adam with L2 where AdamW was meant, the metric that a progress bar averag
 """
 
 import math
+from collections import OrderedDict, defaultdict
 from functools import partial
 
 import numpy as np
@@ -448,6 +449,23 @@ def with_the_schedule_of_the_course(num_examples, epochs, batch_size, peak, warm
     return ready_made.WarmupLinear(peak, warmup_steps, total)(ops.arange(total))
 
 
+@wrong("negative-in-a-long-warm-up")
+def rises_only_where_longer(num_examples, epochs, batch_size, peak, warmup_steps):
+    total = updates(num_examples, epochs, batch_size)
+    step = np.arange(1, total + 1)
+    if warmup_steps > total:
+        return peak * step / warmup_steps
+    with np.errstate(all="ignore"):
+        up = step / warmup_steps if warmup_steps else np.full(total, np.inf)
+        return peak * np.minimum(up, (total - step) / np.float64(total - warmup_steps))
+
+
+@wrong("last-batch-left-out", "epochs-joined")
+def batches_rounded(num_examples, epochs, batch_size, peak, warmup_steps):
+    rounded = round(num_examples / batch_size) * batch_size
+    return two_lines_and_the_smaller(rounded, epochs, batch_size, peak, warmup_steps)
+
+
 # 3. One update of AdamW
 
 right = partial(CATALOGUE.right, "fine_tuning.adamw")
@@ -489,7 +507,7 @@ def one_line_for_each_of_the_four(weights, gradients, m, v, step, learning_rate,
     return new, m, v
 
 
-@right()
+@wrong("decays-by-name")
 def chosen_by_name(weights, gradients, m, v, step, learning_rate, weight_decay):
     def rule(name):
         m_new, v_new = memories(gradients[name], m[name], v[name])
@@ -684,6 +702,13 @@ def in_place(weights, gradients, m, v, step, learning_rate, weight_decay):
     return weights, m, v
 
 
+@right()
+def in_dicts_of_another_kind(weights, gradients, m, v, step, learning_rate, weight_decay):
+    rest = gradients, m, v, step, learning_rate, weight_decay
+    new, *memory = one_line_for_each_of_the_four(weights, *rest)
+    return defaultdict(float, new), *map(OrderedDict, memory)
+
+
 @wrong("wrong-type")
 def weights_alone(weights, gradients, m, v, step, learning_rate, weight_decay):
     return one_line_for_each_of_the_four(
@@ -770,6 +795,28 @@ def means_of_batches(batches):
 @wrong("mean-of-batches")
 def averaged_over_batches(batches):
     return means_of_batches(batches)
+
+
+@wrong("divided-by-nothing")
+def recall_unguarded(batches):
+    tp, fp, fn, tn = counts_of(batches)
+    recall = tp / (tp + fn)
+    precision = tp / (tp + fp) if tp + fp else 0.0
+    f1 = quotient(2 * precision * recall, precision + recall)
+    return figures_of(tp, fp, fn, tn) | {"f1": f1}
+
+
+@wrong("one-for-nothing")
+def nothing_to_find_is_perfect(batches):
+    tp, fp, fn, tn = counts_of(batches)
+    found = figures_of(tp, fp, fn, tn)
+    return found if tp + fp + fn else found | {"f1": 1.0}
+
+
+@wrong("fill-thought-last")
+def fill_thought_to_be_last(batches):
+    cut = [(y[y != -1], said[: (y != -1).sum()]) for y, said in batches]
+    return figures_of(*counts_of(cut))
 
 
 @wrong("accuracy-of-batches")
@@ -1048,3 +1095,44 @@ def where_the_interval_holds_zero(baseline, candidate, t):
 def a_truth_value(baseline, candidate, t):
     found = told(gain(baseline, candidate), t * standard_error(baseline, candidate))
     return found | {"decision": found["decision"] == "better"}
+
+
+def interval_of(baseline, candidate, t):
+    difference = candidate.mean() - baseline.mean()
+    error = np.sqrt(baseline.var(ddof=1) / len(baseline) + candidate.var(ddof=1) / len(candidate))
+    return {"difference": difference, "low": difference - t * error, "high": difference + t * error}
+
+
+@right()
+def decided_by_numpy(baseline, candidate, t):
+    found = interval_of(baseline, candidate, t)
+    place = 1 + int(found["low"] > 0) - int(found["high"] < 0)
+    return found | {"decision": np.array(["worse", "cannot tell", "better"])[place]}
+
+
+@right()
+def decided_by_where(baseline, candidate, t):
+    found = interval_of(baseline, candidate, t)
+    rest = np.where(found["high"] < 0, "worse", "cannot tell")
+    return found | {"decision": np.where(found["low"] > 0, "better", rest)}
+
+
+@wrong("separate-intervals")
+def two_intervals(baseline, candidate, t):
+    a, b = (t * x.std(ddof=1) / np.sqrt(len(x)) for x in (baseline, candidate))
+    said = "cannot tell"
+    if candidate.mean() - b > baseline.mean() + a:
+        said = "better"
+    if candidate.mean() + b < baseline.mean() - a:
+        said = "worse"
+    return interval_of(baseline, candidate, t) | {"decision": said}
+
+
+@wrong("single-runs")
+def no_run_overlaps(baseline, candidate, t):
+    said = "cannot tell"
+    if candidate.min() > baseline.max():
+        said = "better"
+    if candidate.max() < baseline.min():
+        said = "worse"
+    return interval_of(baseline, candidate, t) | {"decision": said}

@@ -329,6 +329,13 @@ def with_lists(first, second, max_length, start_id, end_id, pad_id=0):
     return ids + [pad_id] * rest, segments + [0] * rest
 
 
+@wrong("input-changed")
+def shortens_the_callers_lists(first, second, max_length, start_id, end_id, pad_id=0):
+    while len(first) + len(second) > max_length - 3:
+        (first if len(first) > len(second) else second).pop()
+    return with_lists(first, second, max_length, start_id, end_id, pad_id)
+
+
 @right()
 def with_arrays(first, second, max_length, start_id, end_id, pad_id=0):
     a, b = shortened(first, second, max_length - 3)
@@ -565,6 +572,14 @@ def averaged(losses, labels, pad_id):
 
 def cross_entropy(labels, logits):
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+@wrong("cut-off")
+def probabilities_cut_off(sequence, positions, labels, table, bias, pad_id=0):
+    logits = logits_of(at(sequence, positions), table, bias)
+    shares = ops.maximum(ops.softmax(logits), 1e-7)
+    own = ops.take_along_axis(shares, labels[..., None], axis=-1)[..., 0]
+    return averaged(-ops.log(own), labels, pad_id)
 
 
 @right()
