@@ -231,7 +231,7 @@ for p in (0.99999, label):
 # - Returns a number or a scalar tensor.
 # - It must hold: ε is shared evenly by all ids but `pad_id`, the label included; the softmax runs over
 #   all ids; padded places do not count; the mean is over all real tokens of the batch; with none it is 0.
-#   With `smoothing=0` it is the loss of exercise 1.
+#   With `smoothing=0` it is the loss of exercise 1. Logits may be in the hundreds.
 # - Example: labels `[[1]]`, logits `[[[log 0.1, log 0.6, log 0.2, log 0.1]]]` and smoothing 0.3 give
 #   0.800, as above.
 # - Of use: `ops.log_softmax(logits, axis=-1)`, `ops.one_hot(labels, V)`; `log_p[..., pad_id]` is one
@@ -339,7 +339,7 @@ curves(
 # %% [markdown]
 # In practice the whole curve is multiplied by a number, so that the peak can be chosen by itself. Our
 # translator has its peak at 0.006. What happens without the schedule? Each line is one run of the small
-# translator of this lesson, kept with the command that made it.
+# translator of this lesson, the first 300 steps, kept with the command that made it.
 
 # %%
 from course.lab import recorded
@@ -368,7 +368,7 @@ curves(
 # `train_translator` then stops and says so.)
 #
 # At its own peak, 0.006, this small pre-norm model learns without a warm-up too, and is even ahead for the
-# first 150 steps. Honestly: here the warm-up gains little. It lets you choose a high peak without a search,
+# first 180 steps. Honestly: here the warm-up gains little. It lets you choose a high peak without a search,
 # and it becomes necessary with post-norm and depth (lesson 04, section 4).
 
 # %% [markdown]
@@ -495,8 +495,8 @@ curves(
 # −log 0.9 = 0.11: that is the floor of the plain curves here.
 #
 # Training and validation go down together: the sentences come from a grammar, and the model learns the
-# grammar. With real text the two part, and the training curve goes on falling alone. Then `patience` stops
-# the run, and `load_translator(folder, "best")` gives you the checkpoint with the best validation.
+# grammar. With real text the two part, and the training curve goes on falling alone. Then the recipe's
+# `patience`, a number of rounds without a better validation, stops the run, and `load_translator(folder, "best")` gives you the checkpoint with the best validation.
 #
 # The last four checkpoints are **averaged**, weight by weight (the paper averages five, section 6.1).
 # Late steps jump around a good place; their mean lies nearer to it. That is the translator that we use:
@@ -518,7 +518,7 @@ for (source, target), said in zip(test[:6], translator([source for source, _ in 
 # words is an **n-gram**.
 #
 # $$\text{BLEU} = 100 \cdot \text{BP} \cdot \Big(\prod_{n=1}^{N} p_n\Big)^{1/N}, \qquad
-# \text{BP} = \begin{cases} 1 & c > r \\ e^{1 - r/c} & c \le r \end{cases} \qquad (4)$$
+# \text{BP} = \begin{cases} 1 & c > r \\ e^{1 - r/c} & 0 < c \le r \\ 0 & c = 0 \end{cases} \qquad (4)$$
 #
 # | symbol | what it is |
 # |---|---|

@@ -89,12 +89,11 @@ beam_tree(
 #
 # - `step`: a function. `step(ids)` takes integers (batch, length), the ids so far, as an array or a
 #   tensor, and returns logits (batch, vocab) of the next id, a tensor. What it returns depends on
-#   *all* ids.
+#   *all* ids. No two logits of one sentence are equal.
 # - `prompt`: int32 array (batch, prompt_length), without `end_id` and 0. `end_id`, `max_length`:
 #   integers ≥ 1.
 # - Returns integers (batch, max_length), an array or a tensor: the ids that you wrote, without the
-#   prompt; `end_id` where the sentence ends, and 0 in all places after it. In no row are two logits
-#   equal.
+#   prompt; `end_id` where the sentence ends, and 0 in all places after it.
 # - It must hold: each sentence ends by itself; the result has `max_length` columns also when all
 #   sentences end early.
 # - Example: with `prompt = [[2], [3]]`, `end_id = 1`, `max_length = 3`, where the likeliest id after 2 is
@@ -240,7 +239,7 @@ for ids in decoding.greedy(model, prompts, max_length=25, end_id=id_of["."]):
 # | a | −0.92 | −0.92 − 2.30 = −3.22 | −0.92 − 0.11 = **−1.02** | |
 #
 # The best two are "a dog" (−1.02) and "the man" (−1.43). The garden path is passed, for twice the work.
-# One beam may have two children among the best, another none: "a man" is gone.
+# Here each beam has one child left; in general one may have two of them and another none.
 
 # %% [markdown]
 # ### Exercise 2: the best continuations
@@ -306,7 +305,8 @@ check(best_continuations)
 #   `max_length`: integers. `alpha`: a float ≥ 0.
 # - In each round all beams are continued with all ids, and the best `num_beams` of these continuations
 #   by log P are parted: those that end with `end_id` are finished and kept apart, the others are the
-#   beams of the next round. Ended sentences are not replaced, so there can be fewer beams from then on.
+#   beams of the next round. Ended sentences are not replaced in that round: the next starts with fewer beams, and
+#   again keeps the best `num_beams` of their continuations.
 # - The search ends after `max_length` rounds, or when no beams are left. Beams that have not ended by
 #   then compete with the finished sentences.
 # - Returns two values for the sentence with the largest score (3): its ids as an array (length,),
@@ -467,8 +467,8 @@ for temperature in (0.5, 1.0, 2.0):
     print(f"T = {temperature}:", ops.convert_to_numpy(probabilities).round(2))
 
 # %% [markdown]
-# **Top-k** (Fan et al. 2018) keeps the $k$ likeliest words. With $k = 2$ the row for $T = 1$ becomes 0.67
-# and 0.24, divided by their sum 0.91: 0.73, 0.27, 0.
+# **Top-k** (Fan et al. 2018) keeps the $k$ likeliest words. With $k = 2$ the row for $T = 1$ becomes 0.665
+# and 0.245, divided by their sum 0.910: 0.73, 0.27, 0.
 #
 # The same $k$ is too large where one word is certain, and too small where hundreds are possible. **Top-p**,
 # or nucleus sampling (Holtzman et al. 2020), adapts: it keeps the *fewest* of the likeliest words that
@@ -492,7 +492,7 @@ for temperature in (0.5, 1.0, 2.0):
 #   or None: keep all. `p`: a float, 0 < p < 1, or None: keep all.
 # - Returns an array or a tensor of floats (batch, vocab): the probabilities with which the next id is
 #   drawn, after temperature, top-k and top-p in this order. Each row sums to 1; what is left out has 0.
-# - It must hold: every id stays in its place; each row is filtered by itself; the id that crosses $p$ is
+# - It must hold: `logits` stays as it is; every id stays in its place; each row is filtered by itself; the id that crosses $p$ is
 #   kept, so that at least one is. No two logits of a row are equal.
 # - Example: `next_distribution(np.array([[0.0, 2.0, 1.0]]), p=0.7)` is `[[0, 0.73, 0.27]]`.
 # - Of use: a logit of `-np.inf` has probability 0; `np.cumsum` adds up from left to right.
@@ -598,7 +598,7 @@ for penalty in (1.0, 1.3):
 #
 # By hand, with one layer and $d = 1$: the cache holds the keys 1, 0 and the values 10, 20. The third word
 # has query 1, key 1, value 60. After writing, the keys are 1, 0, 1 and the values 10, 20, 60. The scores are
-# 1 · 1, 1 · 0, 1 · 1 = 1, 0, 1, the weights 0.42, 0.16, 0.42, and the output is 4.2 + 3.1 + 25.3 = 32.7.
+# 1 · 1, 1 · 0, 1 · 1 = 1, 0, 1, the weights 0.42, 0.16, 0.42, and the output is 4.22 + 3.11 + 25.34 = 32.67.
 #
 # A compiled loop cannot use arrays that grow. So the cache has its full length from the start, word $t$
 # (counted from 0) is written into **row $t$**, and a mask hides the rows after $t$.
@@ -606,7 +606,7 @@ for penalty in (1.0, 1.3):
 # %% [markdown]
 # ### Exercise 5: repair a cache
 #
-# This step of attention compiles, and its first word is already wrong. Repair `attend_with_cache(query,
+# This step of attention runs, and its first word is already wrong. Repair `attend_with_cache(query,
 # key, value, key_cache, value_cache, t)`.
 #
 # - `query`, `key`, `value`: float32 arrays (d,), of the new word. `key_cache`, `value_cache`: float32

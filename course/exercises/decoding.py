@@ -156,8 +156,10 @@ def texts(batch, size, max_length, prompt=1, back=1, ends=(), endless=False):
     """Prompts and a table; `ends`: how many of the sentences are to end, at the least and most."""
 
     def draw(rng):
+        logits = table(rng, size, back)
+        logits[..., 0] = logits.min() - 1  # the id behind an end is never the likeliest
         return {
-            "table": table(rng, size, back),
+            "table": logits,
             "prompt": rng.integers(2, size, (batch, prompt)).astype("int32"),
             "end_id": 1,
             "max_length": max_length,
@@ -246,6 +248,14 @@ def _unsorted(i):
     return parents[at], ids[at], values[at]
 
 
+def _dropped(i):
+    """Beams out of the race are taken out first, and the rest is counted anew."""
+    alive = np.isfinite(i["scores"])
+    if alive.all() or not alive.any():
+        return None
+    return continuations(i | {"scores": i["scores"][alive], "log_probs": i["log_probs"][alive]})
+
+
 judge_continuations = Match(
     continuations,
     {
@@ -258,18 +268,21 @@ judge_continuations = Match(
         "worst": continuations_of(order=lambda t: np.argsort(t, axis=None, kind="stable")),
         "rising": lambda i: tuple(part[::-1] for part in continuations(i)),
         "unsorted": _unsorted,
+        "numbered-anew": _dropped,
     },
     labels=("parents", "ids", "scores"),
     dtype=None,
 )
 
 
-def beams(count, size, k, dead=False):
+def beams(count, size, k, dead=()):
+    """Log-probabilities and scores; the beams in `dead` are out of the race."""
+
     def draw(rng):
         logits = rng.permuted(np.arange(count * size)).reshape(count, size) / 4
         log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
         scores = -np.sort(rng.uniform(0.5, 3, count))
-        scores[1:] = -np.inf if dead else scores[1:]
+        scores[list(dead)] = -np.inf
         return {
             "log_probs": log_probs.astype("float32"),
             "scores": scores.astype("float32"),
@@ -302,10 +315,13 @@ CONTINUATIONS = exercise(
     defines="best_continuations",
     may_not_call=MAY_NOT_CALL,
     probes=(
-        continuations_probe("one beginning: its best ids", 1, beams(1, 6, 3)),
+        continuations_probe("one beginning: its best ids", 0.5, beams(1, 6, 3)),
         continuations_probe("two beginnings, three ids", 1.5, beams(2, 3, 3)),
         continuations_probe("four beginnings, nine ids", 1, beams(4, 9, 4)),
-        continuations_probe("beginnings that are out of the race", 0.5, beams(3, 5, 4, dead=True)),
+        continuations_probe(
+            "beginnings that are out of the race", 0.5, beams(3, 5, 4, dead=(1, 2))
+        ),
+        continuations_probe("the first is out of the race", 0.5, beams(3, 5, 4, dead=(0,))),
     ),
 )
 
@@ -323,6 +339,7 @@ def beam_search(
     unfinished=True,
     first_ends=False,
     refill=False,
+    shrinks=False,
     width=None,
     gain=lambda logits: logits - np.log(np.exp(logits).sum(-1, keepdims=True)),
 ):
@@ -338,7 +355,7 @@ def beam_search(
             for following in range(logits.shape[-1])
         ]
         longer.sort(key=lambda beam: -beam[1])
-        best = longer[: 2 * width if refill else width]
+        best = longer[: 2 * width if refill else width - shrinks * len(finished)]
         if grow:
             alive = best
             continue
@@ -408,6 +425,7 @@ judge_beam = Match(
         "start-counted": beam_search_of(counted=1),
         "unfinished-left-out": beam_search_of(unfinished=False),
         "refilled": beam_search_of(refill=True),
+        "ended-take-places": beam_search_of(shrinks=True),
         "length-multiplied": beam_search_of(choose=lambda log_p, n, alpha: log_p * n**alpha),
         "always-the-mean": lambda i: (
             beam_search(i, choose=lambda log_p, n, alpha: log_p / n) if i["alpha"] != 1 else None
@@ -443,6 +461,19 @@ def searches(alpha, num_beams=3, size=5, max_length=5, apart=(), ended=None):
         return clear and as_wanted and len(ids) > 1 and differ(beam_search, *apart)(i)
 
     return draw_until(draw, parts)
+
+
+def after_an_end(rng):
+    """Of two beams one ends at once; the best sentence is found by those that still go on."""
+    a, b, c, other = rng.permutation(np.arange(2, 6))
+    shares = np.full((6, 6), 1e-6)
+    ends, goes_on = rng.uniform(0.53, 0.57), rng.uniform(0.47, 0.49)
+    shares[1, [0, a]] = ends, 1 - ends
+    shares[a, [b, 0]] = goes_on, 1 - goes_on
+    shares[b, c] = shares[c, 0] = shares[other, other] = shares[0, 0] = 1
+    logits = np.log(shares).astype("float32")
+    settings = {"start_id": 1, "end_id": 0, "num_beams": 2, "max_length": 6, "alpha": 1.0}
+    return {"table": logits} | settings
 
 
 def call_beam(i):
@@ -484,7 +515,7 @@ BEAM = exercise(
         ),
         beam_probe(
             "α between 0 and 1, four beams",
-            1,
+            0.5,
             searches(
                 0.7,
                 num_beams=4,
@@ -493,6 +524,7 @@ BEAM = exercise(
                 apart=(beam_search_of(refill=True), beam_search_of(choose=raw)),
             ),
         ),
+        beam_probe("one ends, and the others go on", 0.5, after_an_end),
         beam_probe("one beam is greedy search", 0.5, searches(1.0, num_beams=1, ended=True)),
     ),
 )
@@ -588,6 +620,24 @@ def _whole_batch(i):
     return flat
 
 
+def _one_edge(i):
+    """Top-k with one edge for all rows: as many are kept, but not in each row."""
+    if len(i["logits"]) == 1 or not i.get("k") or i.get("p"):
+        return None
+    logits = i["logits"].astype("float64") / (i.get("temperature") or 1.0)
+    edge = np.sort(logits, axis=None)[::-1][i["k"] * len(logits) - 1]
+    return softmax(np.where(logits >= edge, logits, -np.inf))
+
+
+def _first_rows_cut(i):
+    """As many ids are kept in each row as in the first, or what lies above the first row's edge."""
+    logits = i["logits"].astype("float64") / (i.get("temperature") or 1.0)
+    if len(logits) == 1 or (i.get("k") and i.get("p")):
+        return None
+    count = int((filtered(i)[0] > 0).sum())
+    return softmax(keep_k(logits, count))
+
+
 def _crossing_cut(i):
     """One id fewer; where none is left, the likeliest, as everybody would keep at least that."""
     kept = filtered(i, crossing=False)
@@ -618,18 +668,26 @@ judge_filtered = Match(
         "sorted": _sorted_back,
         "logits-returned": lambda i: np.log(filtered(i)),
         "whole-batch": _whole_batch,
+        "one-edge-for-all": _one_edge,
+        "cut-of-the-first-row": lambda i: _first_rows_cut(i) if i.get("p") else None,
     },
     dtype=None,
 )
 
 
-def distributions(batch=1, size=6, p=None, parts=lambda i: True, **settings):
-    """Logits of which the likeliest does not come first; p is drawn inside a step of the sum."""
+def distributions(batch=1, size=6, p=None, parts=lambda i: True, spread=1.5, shift=0.0, **settings):
+    """Logits of which the likeliest does not come first; p is drawn inside a step of the sum.
+
+    `spread`: how far they lie from 0, a number or one for each row; `shift`: added to each row more
+    than to the one before.
+    """
+    spread = np.broadcast_to(spread, batch)[:, None]
 
     def draw(rng):
         logits = rng.permuted(
-            np.linspace(-1.5, 1.5, size) + rng.uniform(-0.1, 0.1, (batch, size)), axis=1
+            spread * np.linspace(-1, 1, size) + rng.uniform(-0.1, 0.1, (batch, size)), axis=1
         )
+        logits = logits + shift * np.arange(batch)[:, None]
         drawn = {"logits": logits.astype("float32")} | settings
         return drawn | ({} if p is None else {"p": float(rng.uniform(*p))})
 
@@ -658,8 +716,8 @@ FILTERED = exercise(
     defines="next_distribution",
     may_not_call=MAY_NOT_CALL,
     probes=(
-        filtered_probe("temperature", 1, distributions(temperature=0.5)),
-        filtered_probe("the k likeliest", 1, distributions(k=3)),
+        filtered_probe("temperature", 0.5, distributions(temperature=0.5)),
+        filtered_probe("the k likeliest", 0.5, distributions(k=3)),
         filtered_probe("the id that crosses p is kept", 1.5, distributions(p=(0.6, 0.8))),
         filtered_probe("p below the largest probability", 0.5, distributions(p=(0.05, 0.2))),
         filtered_probe(
@@ -678,6 +736,19 @@ FILTERED = exercise(
                     _crossing_cut,
                     filtered_of(k_more=-1),
                 ),
+            ),
+        ),
+        filtered_probe(
+            "k, and rows on different levels", 0.5, distributions(batch=2, k=2, shift=1.0)
+        ),
+        filtered_probe(
+            "p, a flat row and a peaked one",
+            0.5,
+            distributions(
+                batch=2,
+                p=(0.75, 0.85),
+                spread=(0.4, 3.0),
+                parts=all_apart(filtered, _first_rows_cut),
             ),
         ),
         filtered_probe("nothing is set: the softmax", 0, distributions(batch=2)),

@@ -286,6 +286,10 @@ judge_smoothed = Match(
         "over-all-ids": only_if(_softens, smoothed_of(shares=lambda e, v: e / v, kept="padding")),
         "share-lost": only_if(_softens, smoothed_of(shares=lambda e, v: e / v)),
         "scaled-up": only_if(_softens, _renormalised),
+        "clipped": only_if(
+            lambda i: "wide" in i,
+            smoothed_of(log_p=lambda i: np.log(np.maximum(np.exp(log_softmax(i["logits"])), 1e-7))),
+        ),
         "on-padding": only_if(
             _softens,
             smoothed_of(
@@ -329,11 +333,14 @@ SMOOTHED = exercise(
     may_not_call=MAY_NOT_CALL,
     probes=(
         smoothed_probe("no smoothing: the loss of exercise 1", 0.5, soft_batches([4], 0.0)),
-        smoothed_probe("one token", 1.5, soft_batches([1], 0.3, vocab_size=4)),
+        smoothed_probe("one token", 1, soft_batches([1], 0.3, vocab_size=4)),
         smoothed_probe("one sentence, no padding", 0.5, soft_batches([5], 0.2, vocab_size=7)),
         smoothed_probe("sentences of different lengths", 1.5, soft_batches([6, 2, 4], 0.1)),
         smoothed_probe("another pad_id", 0.5, soft_batches([5, 3], 0.25, pad_id=4)),
         smoothed_probe("nothing but padding: 0", 0.5, soft_batches([0, 0], 0.1)),
+        smoothed_probe(
+            "logits in the hundreds", 0.5, soft_batches([4, 2], 0.1, spread=150.0, wide=True)
+        ),
     ),
 )
 
@@ -763,7 +770,7 @@ BLEU = exercise(
         bleu_probe("words, too short a translation", 1, ("abd", "abcd"), max_order=1),
         bleu_probe("words, a longer translation", 0.5, ("abcded", "abcd"), max_order=1),
         bleu_probe("pairs of words", 0.5, ("ababab", "abcabd"), max_order=2),
-        bleu_probe("up to four words", 1, ("bbcde", "abcdef")),
+        bleu_probe("up to four words", 0.5, ("bbcde", "abcdef")),
         bleu_probe(
             "several sentences",
             1,
@@ -772,6 +779,7 @@ BLEU = exercise(
             ("gb", "fab"),
         ),
         bleu_probe("no four words in a row: 0", 0.5, ("abcaeb", "abcdab")),
+        bleu_probe("a sentence too short for four words: 0", 0.5, ("ab", "ab")),
         bleu_probe("an empty translation: 0", 0.5, ("", "abc")),
     ),
 )

@@ -198,6 +198,14 @@ def flattened_and_sorted(log_probs, scores, k):
     return best // total.shape[1], best % total.shape[1], total.ravel()[best]
 
 
+@wrong("numbered-anew")
+def dead_ones_taken_out_first(log_probs, scores, k):
+    keep = np.isfinite(scores)
+    total = scores[keep][:, None] + log_probs[keep]
+    best = np.argsort(-total, axis=None)[:k]
+    return best // total.shape[1], best % total.shape[1], total.ravel()[best]
+
+
 @right()
 def with_top_k(log_probs, scores, k):
     total = ops.reshape(ops.expand_dims(scores, 1) + log_probs, (1, -1))
@@ -375,6 +383,46 @@ def with_arrays(step, start_id, end_id, num_beams, max_length, alpha):
         if not len(ids):
             break
     return best_ids, best_score
+
+
+@wrong("ended-take-places")
+def places_are_lost(step, start_id, end_id, num_beams, max_length, alpha):
+    beams, finished = [([start_id], 0.0)], []
+    for _ in range(max_length):
+        best = continuations(step, beams)[: num_beams - len(finished)]
+        finished += [beam for beam in best if beam[0][-1] == end_id]
+        beams = [beam for beam in best if beam[0][-1] != end_id]
+        if not beams:
+            break
+    score, ids = max((p / (len(ids) - 1) ** alpha, ids) for ids, p in finished + beams)
+    return np.array(ids[1:]), score
+
+
+@wrong("ended-take-places")
+def stops_when_as_many_have_ended(step, start_id, end_id, num_beams, max_length, alpha):
+    beams, finished = [([start_id], 0.0)], []
+    for _ in range(max_length):
+        best = continuations(step, beams)[:num_beams]
+        finished += [beam for beam in best if beam[0][-1] == end_id]
+        beams = [beam for beam in best if beam[0][-1] != end_id]
+        if not beams or len(finished) >= num_beams:
+            break
+    score, ids = max((p / (len(ids) - 1) ** alpha, ids) for ids, p in finished + beams)
+    return np.array(ids[1:]), score
+
+
+@wrong("ended-take-places")
+def ended_ones_stay_in_the_race(step, start_id, end_id, num_beams, max_length, alpha):
+    beams = [([start_id], 0.0)]
+    for _ in range(max_length):
+        ended = [beam for beam in beams if beam[0][-1] == end_id]
+        alive = [beam for beam in beams if beam[0][-1] != end_id]
+        if not alive:
+            break
+        longer = continuations(step, alive)
+        beams = sorted(ended + longer, key=lambda beam: -beam[1])[:num_beams]
+    score, ids = max((p / (len(ids) - 1) ** alpha, ids) for ids, p in beams)
+    return np.array(ids[1:]), score
 
 
 @right()
@@ -555,6 +603,25 @@ def by_thresholds(logits, temperature=1.0, k=None, p=None):
         keep = np.cumsum(q, axis=-1) - q < p
         z = np.where(z >= np.where(keep, falling, np.inf).min(-1, keepdims=True), z, -np.inf)
     return softmax(z)
+
+
+@wrong("one-edge-for-all")
+def one_edge(logits, temperature=1.0, k=None, p=None):
+    z = np.asarray(logits, "float64") / temperature
+    if k is not None:
+        edge = np.sort(z, axis=None)[::-1][k * len(z) - 1]
+        z = np.where(z >= edge, z, -1e9)
+    return by_thresholds(z, p=p)
+
+
+@wrong("cut-of-the-first-row")
+def as_many_as_in_the_first(logits, temperature=1.0, k=None, p=None):
+    q = by_thresholds(np.asarray(logits, "float64"), temperature, k)
+    order = np.argsort(-q, axis=-1)
+    if p is not None:
+        count = int((np.cumsum(q[0, order[0]]) < p).sum()) + 1
+        np.put_along_axis(q, order[:, count:], 0, 1)
+    return q / q.sum(-1, keepdims=True)
 
 
 @right()

@@ -315,6 +315,13 @@ def targets(labels, v, smoothing, pad_id, share=None):
     return (1 - smoothing) * ops.one_hot(labels, v) + share * (1 - ops.one_hot(pad_id, v))
 
 
+@wrong("clipped", "unrecognised")
+def logarithm_kept_from_infinity(labels, logits, smoothing=0.1, pad_id=0):
+    q = targets(labels, logits.shape[-1], smoothing, pad_id)
+    losses = -ops.sum(q * ops.log(ops.softmax(logits) + 1e-9), axis=-1)
+    return mean_of_tokens(losses, labels, pad_id)
+
+
 @right()
 def targets_written_out(labels, logits, smoothing=0.1, pad_id=0):
     q = targets(labels, logits.shape[-1], smoothing, pad_id)
@@ -938,6 +945,24 @@ def product_of(precisions):
 def with_counters(hypotheses, references, max_order=4):
     precisions = counted(hypotheses, references, max_order)
     return 100 * penalty_for(*lengths_of(hypotheses, references)) * product_of(precisions)
+
+
+@wrong("zeros-left-out")
+def mean_of_the_orders_that_exist(hypotheses, references, max_order=4):
+    logs = []
+    for n in range(1, max_order + 1):
+        pairs = [(grams(h, n), grams(r, n)) for h, r in zip(hypotheses, references, strict=True)]
+        total = sum(h.total() for h, _ in pairs)
+        if total == 0:
+            continue
+        found = sum((h & r).total() for h, r in pairs)
+        if found == 0:
+            return 0.0
+        logs.append(math.log(found / total))
+    if not logs:
+        return 0.0
+    lengths = lengths_of(hypotheses, references)
+    return 100 * penalty_for(*lengths) * math.exp(sum(logs) / len(logs))
 
 
 @right()
