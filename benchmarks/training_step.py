@@ -357,9 +357,8 @@ def main():
         table.add_row(name, f"{row['seconds_a_step']:.3f}", f"{row['tokens_a_second']:,}", ratio)
     Console(width=110).print(table)
     if arguments.record:
-        data = f" --data {arguments.data}" if arguments.data else ""
         result = {
-            "command": f"python benchmarks/training_step.py{data} --record",
+            "command": " ".join(["python benchmarks/training_step.py", *sys.argv[1:]]),
             "hardware": runtime.hardware(),
             "seed": SEED,
             "rounds": arguments.rounds,

@@ -781,6 +781,7 @@ for name, found in runs.items():
 # | two CPU cores, this lesson | 11,465 pairs | 2 + 2 blocks, width 64, batches of 1,024 ids, 800 steps | `log[-1]["seconds"]` in your run |
 # | T4 (Colab GPU) | Multi30k, 29,000 pairs | 4 + 4 blocks, width 128, batches of 4,096 ids, 8,000 steps | not measured yet |
 # | TPU (Colab, JAX) | Multi30k | the same, `--set max_tokens=16384 --set steps=2000` | not measured yet |
+# | H100 (JAX) | Multi30k | as on the T4 | 76 s until 13 shapes of batches were compiled, then 4.7 ms a step, measured without dropout |
 # | H200 | Multi30k | the same as for the TPU, `--set mixed=mixed_bfloat16` | not measured yet |
 #
 # ```text
@@ -799,6 +800,27 @@ for name, found in runs.items():
 # good translations and the reference is only one of them, so BLEU stays far below 100; dropout and
 # averaging matter, because a model can learn 29,000 captions by heart. Two scores should stand beside every
 # result: that of copying the source, and that of the nearest sentence of the training set.
+#
+# Here is a run that did learn them by heart, with the model of the T4 above. Its dropout did not act
+# (section 4 tells why).
+
+# %%
+run = recorded("translation_losses")["no dropout"]
+print(run["note"])
+curves(
+    np.array([line["step"] for line in run["log"]]),
+    {
+        "training": np.array([line["nll"] for line in run["log"]]),
+        "validation": np.array([line["val_nll"] for line in run["log"]]),
+    },
+    xlabel="step",
+    ylabel="nll for each token",
+    title="Without dropout the captions are learned by heart",
+)
+
+# %% [markdown]
+# After step 2,500 the training loss goes on falling and the validation loss rises. A run that prints its
+# training loss alone would look fine to the end.
 
 # %% [markdown]
 # ## 9. What goes wrong in practice

@@ -707,8 +707,9 @@ for way, result in run["speed"].items():
     print(f"{way:24} {result['sentences_per_second']:8.1f} sentences a second")
 
 # %% [markdown]
-# Two things to see. Four beams cost several times as much as greedy search, though not always four times. And
-# the loop without a cache, as tutorials have it, is slower by the factor that the cache saves.
+# Two things to see. Four beams cost about three times as much as greedy search, here and in Marian, and not four
+# times. And without a cache all is slower: all sentences at once by what the cache saves at this length, and one
+# sentence at a time, as tutorials have it, by what a batch saves too.
 #
 # To repeat it on your machine, run the command above in a clone of the course. `COURSE_DATA` names a folder
 # that holds `multi30k/`; without it, and without a network, the embedded sentences are used.
