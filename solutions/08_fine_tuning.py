@@ -75,7 +75,7 @@ def show(count, names, of="answers"):
     for name in names:
         found = gain["tasks"][of][str(count)][name]
         print(
-            f"{count:5}  {name:34}{found['mean']:.3f} ± {found['std']:.3f}  ({len(found['runs'])} seeds)"
+            f"{count:5}  {name:36}{found['mean']:.3f} ± {found['std']:.3f}  ({len(found['runs'])} seeds)"
         )
 
 
@@ -878,9 +878,9 @@ for i in sure[:6]:
     )
 
 # %% [markdown]
-# In our run the suspicion holds. Without a shared word the model says yes to a quarter of the pairs, with three to three
+# In our run the suspicion holds. Without a shared word the model says yes to three pairs in ten, with three to three
 # quarters. That is a good rule, and no understanding. Among its surest mistakes are two kinds. Some need what the world
-# teaches: that a puppy is an animal. Others nobody can get right: whether "Her niece had once given her a small diary"
+# teaches: that a kitten is an animal. Others nobody can get right: whether "Her niece had once given her a small diary"
 # says what Lena lost, only the rest of the story tells. So 100 % is out of reach, for people too. You find this out by
 # reading, and by no score.
 #
