@@ -128,3 +128,29 @@ def unpack(text, arrays):
         return [full(v) for v in value] if isinstance(value, list) else value
 
     return full(json.loads(text))
+
+
+def snapshot(value):
+    """A copy of an array, or of lists, tuples and dicts; of anything else the thing itself."""
+    if type(value) is np.ndarray:
+        return value.copy()
+    if type(value) in (list, tuple):
+        return type(value)(map(snapshot, value))
+    if type(value) is dict:
+        return {key: snapshot(item) for key, item in value.items()}
+    return value
+
+
+def unchanged(value, before):
+    """Whether it is what it was when the snapshot was made."""
+    if type(value) is not type(before):
+        return False
+    if type(value) is np.ndarray:
+        same = value.shape == before.shape and value.dtype == before.dtype
+        return same and value.tobytes() == before.tobytes()
+    if type(value) in (list, tuple):
+        return len(value) == len(before) and all(map(unchanged, value, before))
+    if type(value) is dict:
+        same = value.keys() == before.keys()
+        return same and all(unchanged(item, before[key]) for key, item in value.items())
+    return value is before or (type(value) in (int, float, str) and value == before)

@@ -242,11 +242,11 @@ class _Run:
         except ValueError:
             pass  # a built-in without a signature
         given = dict(enumerate(args)) | kwargs
-        before = {name: _snapshot(item) for name, item in given.items()}
+        before = {name: plain.snapshot(item) for name, item in given.items()}
         with _Watch(forbidden, self.outcome.called):
             result = target(*args, **kwargs)
         for name, item in given.items():
-            if not _unchanged(item, before[name]):
+            if not plain.unchanged(item, before[name]):
                 label = _parameter(target, name)
                 if label not in self.outcome.mutated:
                     self.outcome.mutated.append(label)
@@ -278,32 +278,6 @@ class _Run:
 
 class _Arguments(TypeError):
     """The student's function does not take the arguments that the exercise states."""
-
-
-def _snapshot(value):
-    """A copy of an array, or of lists, tuples and dicts; of anything else the thing itself."""
-    if type(value) is np.ndarray:
-        return value.copy()
-    if type(value) in (list, tuple):
-        return type(value)(map(_snapshot, value))
-    if type(value) is dict:
-        return {key: _snapshot(item) for key, item in value.items()}
-    return value
-
-
-def _unchanged(value, before):
-    """Whether it is what it was when the snapshot was made."""
-    if type(value) is not type(before):
-        return False
-    if type(value) is np.ndarray:
-        same = value.shape == before.shape and value.dtype == before.dtype
-        return same and value.tobytes() == before.tobytes()
-    if type(value) in (list, tuple):
-        return len(value) == len(before) and all(map(_unchanged, value, before))
-    if type(value) is dict:
-        same = value.keys() == before.keys()
-        return same and all(_unchanged(item, before[key]) for key, item in value.items())
-    return value is before or (type(value) in (int, float, str) and value == before)
 
 
 def _precise(plan):

@@ -53,9 +53,13 @@ def parse_source(source):
     """`ast.parse`, one thread at a time.
 
     In CPython 3.11 all threads count the depth of their syntax trees in one place: a switch between
-    two that parse ends in "SystemError: AST constructor recursion depth mismatch".
+    two that parse ends in "SystemError: AST constructor recursion depth mismatch". Libraries parse
+    without asking here, so a parse that met one of them is done again.
     """
     with _PARSING:
+        for _ in range(20):
+            with contextlib.suppress(SystemError):
+                return ast.parse(source)
         return ast.parse(source)
 
 
