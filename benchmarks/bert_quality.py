@@ -11,7 +11,8 @@ recipe: 3 epochs, batches of 16, evaluation batches of 64, 500 steps of warm-up,
 `--start random` begins with the same model as it was before pretraining. The checkpoint with the
 best validation accuracy is scored on the test rows. Each goes on where it was stopped. The third
 adds the baselines, majority and logistic regression on a bag of words, prints the table, and writes
-benchmarks/results/bert_quality.json.
+benchmarks/results/bert_quality.json. It needs scikit-learn (`pip install scikit-learn`), which the
+course does not: the course's own `BagOfWords` holds a dense matrix, too large for IMDB.
 
 SST-2 trains on GLUE's 67,349 phrases without those that occur inside a sentence of the validation
 (872) or test split (1,821); IMDB holds out a tenth of its training reviews for validation.

@@ -221,16 +221,16 @@ def train_peer(recipe, pairs, validation, folder, language, every, minutes):
         if every and (number + 1) % every == 0:
             step = (number + 1) * recipe.round_steps
             curve.add(lambda t: torch_greedy(model, tokenizer, t), step, seconds, cpu_seconds)
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "seconds": seconds,
-                "cpu_seconds": cpu_seconds,
-                "rounds": number + 1,
-            }
-            torch.save(state, saved.with_suffix(".new"))
-            saved.with_suffix(".new").replace(saved)
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "rounds": number + 1,
+        }
+        torch.save(state, saved.with_suffix(".new"))
+        saved.with_suffix(".new").replace(saved)
 
 
 # The record

@@ -526,7 +526,8 @@ print(f"{len(accuracy['runs'])} seeds; scales and kernels: mean size of the numb
 # - **The rate** matters most. Five times as high, one seed never leaves the loss of a coin and the other hardly does:
 #   what was pretrained is lost in the first updates, and nothing warns you. Twenty times as low, it has only begun after
 #   three epochs.
-# - **The fall.** Without it the last updates jump around as far as the first: each seed has some five points fewer right.
+# - **The fall.** Without it the last updates jump around as far as the first: the seeds have three and five points fewer
+#   right.
 # - **The warm-up.** Without it both seeds were a little better, by less than the seeds differ. Honestly: here it gains
 #   nothing that one can see. Deep models and high rates need it (lesson 04, section 4; Mosbach et al. 2021, section 5).
 # - **500 warm-up steps.** With our high peak they act as a lower rate, and cost nothing here. With the paper's rate as

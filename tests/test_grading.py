@@ -26,6 +26,7 @@ import pytest
 from submissions import samples
 
 from course import exercises as bank
+from course import runtime
 from course.grading import (
     GradingError,
     archives,
@@ -412,6 +413,39 @@ def test_a_rogue_costs_only_itself(student, rogues):
     if points is not None:
         assert record["points"] == points, record
         assert row["total"] == f"{points}"
+
+
+def test_a_fault_of_ours_is_noted_and_stops_nobody(tmp_path, monkeypatch):
+    """Two faults, neither a student's: the run goes to its end, and both will be tried again."""
+    errors = [SystemError("a race"), sandbox.NotStarted("no process")]
+    for student in ("ann", "bob"):
+        hand_in(tmp_path / "class", student, RIGHT)
+
+    def fails(*args, **kwargs):
+        raise errors.pop()
+
+    monkeypatch.setattr(jobs._Run, "nursery", lambda self: "no sandbox")
+    monkeypatch.setattr(jobs, "grade_document", fails)
+    summary = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED, jobs=1)
+    reasons = {record_of(summary, student)["reason"] for student in ("ann", "bob")}
+    assert reasons == {"our fault: SystemError: a race", "our fault: no process"}
+    assert all(record_of(summary, student)["again"] for student in ("ann", "bob"))
+    assert summary.graded == 2 and not errors
+
+
+def test_a_parse_that_met_another_is_done_again(monkeypatch):
+    import ast
+
+    real, races = ast.parse, [1, 2]
+
+    def races_twice(*args):
+        if races:
+            raise SystemError(f"AST constructor recursion depth mismatch {races.pop()}")
+        return real(*args)
+
+    monkeypatch.setattr(ast, "parse", races_twice)
+    assert ast.unparse(runtime.parse_source("x = 1")) == "x = 1"
+    assert not races
 
 
 @pytest.mark.slow

@@ -630,9 +630,9 @@ def _one_edge(i):
 
 
 def _first_rows_cut(i):
-    """As many ids are kept in each row as in the first, or what lies above the first row's edge."""
+    """As many ids are kept in each row as in the first."""
     logits = i["logits"].astype("float64") / (i.get("temperature") or 1.0)
-    if len(logits) == 1 or (i.get("k") and i.get("p")):
+    if len(logits) == 1 or not i.get("p") or i.get("k"):
         return None
     count = int((filtered(i)[0] > 0).sum())
     return softmax(keep_k(logits, count))
@@ -669,7 +669,7 @@ judge_filtered = Match(
         "logits-returned": lambda i: np.log(filtered(i)),
         "whole-batch": _whole_batch,
         "one-edge-for-all": _one_edge,
-        "cut-of-the-first-row": lambda i: _first_rows_cut(i) if i.get("p") else None,
+        "cut-of-the-first-row": _first_rows_cut,
     },
     dtype=None,
 )

@@ -487,18 +487,16 @@ def _by_the_mean(difference, low, high):
 
 def _by_separate_intervals(i):
     """Whether the interval of each mean by itself leaves the other out."""
-    a, b = i["baseline"], i["candidate"]
-    reach = sum(i["t"] * x.std(ddof=1) / np.sqrt(len(x)) for x in (a, b))
-    found = compared(i)
-    apart = abs(found["difference"]) > reach
-    return found | {"decision": _by_the_mean(found["difference"], 0, 0) if apart else "cannot tell"}
+    reach = sum(i["t"] * x.std(ddof=1) / np.sqrt(len(x)) for x in (i["baseline"], i["candidate"]))
+    return compared(
+        i, decide=lambda d, low, high: _by_the_mean(d, 0, 0) if abs(d) > reach else "cannot tell"
+    )
 
 
 def _by_single_runs(i):
     a, b = i["baseline"], i["candidate"]
     apart = b.min() > a.max() or b.max() < a.min()
-    found = compared(i)
-    return found | {"decision": _by_the_mean(found["difference"], 0, 0) if apart else "cannot tell"}
+    return compared(i, decide=_by_the_mean if apart else lambda *interval: "cannot tell")
 
 
 def _pooled(i):

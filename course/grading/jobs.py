@@ -292,8 +292,11 @@ class _Run:
                 limits=limits,
                 nursery=nursery,
             )
-        except sandbox.NotStarted as error:
-            return record | {"again": True, "reason": f"our fault: {error}"[:600]}
+        except sandbox.Cancelled:
+            raise
+        except Exception as error:  # whatever it is, the others' grades do not wait for it
+            kind = "" if isinstance(error, sandbox.NotStarted) else f"{type(error).__name__}: "
+            return record | {"again": True, "reason": f"our fault: {kind}{error}"[:600]}
         new = {each.exercise.id: records.of_exercise(each, work.document) for each in graded}
         parts = [kept.get(e.id) or new[e.id] for e in exercises]
         if all(part["status"] == "missing" for part in parts):

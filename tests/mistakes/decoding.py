@@ -352,6 +352,12 @@ def continuations(step, beams):
     return sorted(found, key=lambda beam: -beam[1])
 
 
+def chosen(sentences, alpha):
+    """The best of some sentences with log P, by its score."""
+    score, ids = max((p / (len(ids) - 1) ** alpha, ids) for ids, p in sentences)
+    return np.array(ids[1:]), score
+
+
 @right()
 def parted_lists(step, start_id, end_id, num_beams, max_length, alpha):
     beams, finished = [([start_id], 0.0)], []
@@ -361,8 +367,7 @@ def parted_lists(step, start_id, end_id, num_beams, max_length, alpha):
         beams = [beam for beam in best if beam[0][-1] != end_id]
         if not beams:
             break
-    score, ids = max((p / (len(ids) - 1) ** alpha, ids) for ids, p in finished + beams)
-    return np.array(ids[1:]), score
+    return chosen(finished + beams, alpha)
 
 
 @right()
@@ -394,8 +399,7 @@ def places_are_lost(step, start_id, end_id, num_beams, max_length, alpha):
         beams = [beam for beam in best if beam[0][-1] != end_id]
         if not beams:
             break
-    score, ids = max((p / (len(ids) - 1) ** alpha, ids) for ids, p in finished + beams)
-    return np.array(ids[1:]), score
+    return chosen(finished + beams, alpha)
 
 
 @wrong("ended-take-places")
@@ -407,8 +411,7 @@ def stops_when_as_many_have_ended(step, start_id, end_id, num_beams, max_length,
         beams = [beam for beam in best if beam[0][-1] != end_id]
         if not beams or len(finished) >= num_beams:
             break
-    score, ids = max((p / (len(ids) - 1) ** alpha, ids) for ids, p in finished + beams)
-    return np.array(ids[1:]), score
+    return chosen(finished + beams, alpha)
 
 
 @wrong("ended-take-places")
@@ -421,8 +424,7 @@ def ended_ones_stay_in_the_race(step, start_id, end_id, num_beams, max_length, a
             break
         longer = continuations(step, alive)
         beams = sorted(ended + longer, key=lambda beam: -beam[1])[:num_beams]
-    score, ids = max((p / (len(ids) - 1) ** alpha, ids) for ids, p in beams)
-    return np.array(ids[1:]), score
+    return chosen(beams, alpha)
 
 
 @right()
