@@ -50,6 +50,7 @@ from course.fixtures import FIXTURES
 SECONDS = {"tensorflow": 10.0, "jax": 30.0}
 # Nor is a busy machine: time in which no core was free comes on top, up to so many times the limit.
 PATIENCE = 5
+AT_ONCE = 0.1  # seconds
 
 
 @dataclass
@@ -133,9 +134,10 @@ def carry_out(plan, answer):
 
 def _finishes(worker, limit):
     """Waits for a thread; whether it ends within `limit` seconds of having a core to run on."""
-    started, waited = time.monotonic(), waited_for_a_core()
-    left = limit
+    started, waited, left = time.monotonic(), None, limit
+    worker.join(min(limit, AT_ONCE))  # most do, and looking up what was waited for takes its time
     while left > 0 and worker.is_alive():
+        waited = waited_for_a_core() if waited is None else waited
         worker.join(left)
         extra = min(max(0.0, waited_for_a_core() - waited), (PATIENCE - 1) * limit)
         left = limit + extra - (time.monotonic() - started)
@@ -315,6 +317,19 @@ def _resolve(dotted):
     return None, None
 
 
+@functools.cache
+def _spy_code(name):
+    """A code object for each name, since a code object takes no closure where it is put."""
+    scope = {}
+    exec(
+        "def spy(*args, **kwargs):\n"
+        f"    from {__name__} import _Watch\n"
+        f"    return _Watch.spies[{name!r}](args, kwargs)\n",
+        scope,
+    )
+    return scope["spy"].__code__
+
+
 class _Watch:
     """Notes which forbidden code runs, however it was reached: an alias, getattr, a wrapper.
 
@@ -367,14 +382,7 @@ class _Watch:
         same = types.FunctionType(code, function.__globals__, name, function.__defaults__)
         same.__kwdefaults__ = function.__kwdefaults__
         _Watch.spies[name] = lambda args, kwargs: (self.note(name), same(*args, **kwargs))[1]
-        scope = {}
-        exec(  # a code object of its own for each name, since a code object takes no closure here
-            "def spy(*args, **kwargs):\n"
-            f"    from {__name__} import _Watch\n"
-            f"    return _Watch.spies[{name!r}](args, kwargs)\n",
-            scope,
-        )
-        function.__code__ = scope["spy"].__code__
+        function.__code__ = _spy_code(name)
         self.undo.append(lambda: setattr(function, "__code__", code))
 
 

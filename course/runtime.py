@@ -6,6 +6,7 @@ Importing this module imports no framework; each function imports what it needs.
 import ast
 import contextlib
 import ctypes
+import importlib
 import importlib.util
 import os
 import platform
@@ -18,6 +19,7 @@ from pathlib import Path
 
 DISTRIBUTION = "keras-transformer-course"
 _PARSING = threading.Lock()
+_STARTED = []  # the process that looked for devices, once it has
 
 
 def on_colab():
@@ -81,13 +83,19 @@ def empty_export_folder(folder, what):
     return folder
 
 
-def write_atomically(path, data):
-    """Writes bytes to a file so that a reader sees the old file or the whole new one."""
+def write_atomically(path, data, mode=0o666):
+    """Writes bytes to a file so that a reader sees the old file or the whole new one.
+
+    Args:
+        path: the file; its folder is made.
+        data: bytes.
+        mode: its permissions, less those that the user's umask takes away.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".writing-{uuid.uuid4().hex}-{path.name}")  # threads may write at once
     try:
-        with open(half, "wb") as file:
+        with open(half, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -147,28 +155,62 @@ def quiet_stderr():
             os.close(saved)
 
 
-def start():
-    """Chooses the backend and imports Keras without the framework's start-up noise.
+@contextlib.contextmanager
+def _without(name):
+    """Lets nobody import a module that is not there yet."""
+    blocked = name not in sys.modules
+    if blocked:
+        sys.modules[name] = None
+    try:
+        yield
+    finally:
+        if blocked:
+            del sys.modules[name]
+
+
+def import_keras():
+    """Chooses the backend and imports it with Keras, and nothing else: no device is looked for.
+
+    TensorFlow imports JAX where it finds it, a sixth of its own time, for a converter to TFLite
+    (`experimental_from_jax`, which says then that it has none). Here it does not find it.
 
     Returns:
         The `keras` module.
     """
-    choose_backend()
+    backend = choose_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Notes of the frameworks on their own internals; a warning of the student's still shows.
     warnings.filterwarnings("ignore", module=r"(keras|tensorflow|jax|google)\b.*")
-    with quiet_stderr():
+    with _without("jax") if backend == "tensorflow" else contextlib.nullcontext():
         import keras
 
+        framework = importlib.import_module(backend)
+    if backend == "tensorflow":
+        framework.get_logger().setLevel("ERROR")
+    return keras
+
+
+def start():
+    """Imports Keras and has its backend look for devices, without the start-up noise; once.
+
+    Returns:
+        The `keras` module.
+    """
+    if _STARTED:
+        import keras
+
+        return keras
+    with quiet_stderr():
+        keras = import_keras()
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            tf.get_logger().setLevel("ERROR")
             tf.config.list_physical_devices()
         elif keras.backend.backend() == "jax":
             import jax
 
             jax.devices()
+    _STARTED.append(os.getpid())
     return keras
 
 

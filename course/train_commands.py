@@ -34,6 +34,9 @@ def translation(
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
 ):
     """Trains a Transformer to translate, and scores it on test splits."""
+    from course import runtime
+
+    runtime.start()  # first, without the framework's notes
     from course import translation
     from course.data import DataError
 
@@ -82,6 +85,9 @@ def bert_pretrain(
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
 ):
     """Pretrains BERT on text, and writes it as `course train classify --from OUT/bert` reads it."""
+    from course import runtime
+
+    runtime.start()
     from course import pretraining
     from course.checkpoints import save_bert
     from course.data import DataError
@@ -128,7 +134,7 @@ def classify(
     """Fine-tunes BERT to sort texts, or pairs of texts, into classes; checks the data first."""
     from course import runtime
 
-    runtime.start()  # first, without the framework's notes
+    runtime.start()
     from course import fine_tuning
 
     try:

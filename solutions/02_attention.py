@@ -807,13 +807,13 @@ print(f"{len(corpus):,} sentences, {len(vocabulary):,} different words")
 
 # %%
 # How often each word stands within 3 words of each of the 500 commonest.
+# One long line of numbers, with three times -1 between two sentences.
+line = np.concatenate([[*(vocabulary[word] for word in s), -1, -1, -1] for s in corpus])
 near = np.zeros((len(vocabulary), 500))
-for sentence in corpus:
-    numbers = [vocabulary[word] for word in sentence]
-    for i, word in enumerate(numbers):
-        for other in numbers[max(0, i - 3) : i] + numbers[i + 1 : i + 4]:
-            if other < 500:
-                near[word, other] += 1
+for gap in (1, 2, 3):
+    for word, other in ((line[gap:], line[:-gap]), (line[:-gap], line[gap:])):
+        counts_here = (word >= 0) & (other >= 0) & (other < 500)
+        np.add.at(near, (word[counts_here], other[counts_here]), 1)
 # More often than chance? (positive pointwise mutual information, Levy and Goldberg 2014)
 chance = near.sum(1, keepdims=True) * near.sum(0) / near.sum()
 information = np.log(np.maximum(near, 1e-9) / np.maximum(chance, 1e-9)).clip(0)

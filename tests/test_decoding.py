@@ -551,7 +551,7 @@ def test_new_weights_are_used_without_a_new_graph(decoding, rng):
 
 def test_it_is_part_of_a_graph_of_ones_own(decoding, rng, backend):
     model, source = translator(rng), sources(rng)
-    settings = {"max_length": 18, "start_id": 1} | PLAIN
+    settings = {"max_length": 8, "start_id": 1} | PLAIN
 
     def both(source):
         return (

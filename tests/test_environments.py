@@ -26,8 +26,8 @@ CELL_SECONDS = 300
 # What touches Keras, and is not about a browser or another framework. The first half of `make test`
 # has just run all of it on JAX, so here, with Colab's versions and no TensorFlow to import, these
 # files stand for the rest.
-UNIT_TESTS = "backend and not (browser or environments or needs_tf or parity or slow)"
-UNIT_FILES = "attention exercises runner tokens".split()
+UNIT_TESTS = "not (browser or environments or needs_tf or parity or slow)"
+UNIT_FILES = "attention runner tokens".split()
 
 
 @contextlib.contextmanager

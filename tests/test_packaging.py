@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import importlib.util
+import os
 import re
 import statistics
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 import environments
 import pytest
 import yaml
-from conftest import shared_folder
+from conftest import installed, shared_folder
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -338,6 +339,21 @@ def test_importing_the_course_is_quick_and_brings_no_framework():
     ]
     assert [run[1:] for run in runs] == [[]] * 5
     assert statistics.median(float(run[0]) for run in runs) < 0.15
+
+
+@pytest.mark.needs_tf
+def test_tensorflow_starts_without_jax_which_can_be_imported_all_the_same():
+    if not installed("jax"):
+        pytest.skip("JAX is not installed")
+    script = (
+        "import sys; from course import runtime; runtime.start(); print('jax' in sys.modules); "
+        "import jax; print(int(jax.numpy.ones(2).sum()))"
+    )
+    env = os.environ | {"KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["False", "2"], done.stderr[-2000:]
 
 
 # --- the floors ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tokenizers import normalizers
 
-pytestmark = pytest.mark.backend
+# What goes through Keras is marked one by one: ids are the same whatever computes.
 
 
 # Batches
@@ -159,6 +159,7 @@ def test_rows_of_arrays_empty_rows_and_another_pad_id_work(batches):
         given[len(given)]
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_fit_goes_through_the_epochs_in_order(batches, rng, epochs, keras):
     """The numbers that come to the model are those of epochs 4, 5, …, padding included."""
@@ -201,6 +202,7 @@ def epoch_of(batches, rows, number):
     return list(given)
 
 
+@pytest.mark.backend
 def test_lengths_that_first_agree_do_not_fix_what_fit_expects(batches, keras):
     """Keras on TensorFlow looks at two batches and takes a length that they share for fixed."""
     short, long = [[1] * 3] * 400, [[1] * 30] * 10

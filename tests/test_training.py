@@ -81,7 +81,9 @@ def trainable(keras, kind, rate):
     "kind", ["Transformer", "TeacherForcing", "BertForPretraining", "BertClassifier"]
 )
 def test_dropout_acts_in_fit_and_not_in_evaluate(keras, kind):
-    for rate in (0.0, 0.5):
+    # Without dropout, once: then nothing else makes the difference.
+    for rate in (0.0, 0.5) if kind == "Transformer" else (0.5,):
+        keras.utils.set_random_seed(0)
         model, (x, y) = trainable(keras, kind, rate)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(0.0), loss if kind == "Transformer" else None)
@@ -92,7 +94,7 @@ def test_dropout_acts_in_fit_and_not_in_evaluate(keras, kind):
         evaluated, *trained, again = losses
         assert again == pytest.approx(evaluated, rel=1e-5)
         moved = np.abs(np.array(trained) - evaluated)
-        assert moved.min() > 1e-4 if rate else moved.max() < 1e-4 * evaluated
+        assert moved.max() > 1e-4 if rate else moved.max() < 1e-4 * evaluated
 
 
 def test_every_model_of_the_course_is_told_whether_it_trains(keras):

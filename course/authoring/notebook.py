@@ -1,14 +1,13 @@
 """Makes the two notebooks of a source: the solution, and the lesson that nbgrader clears."""
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from course import runtime
 from course.authoring import template
 from course.authoring.conventions import KEY, check_of
 from course.authoring.source import AuthoringError, Finding
@@ -243,14 +242,5 @@ def save(made, path):
     data = (nbformat.writes(made, version=4).rstrip("\n") + "\n").encode()
     if path.exists() and path.read_bytes() == data:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    runtime.write_atomically(path, data)
     return True

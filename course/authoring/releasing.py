@@ -30,7 +30,6 @@ cell, so nbgrader_config.py says
 import contextlib
 import difflib
 import importlib
-import os
 import shutil
 import sys
 import tomllib
@@ -39,7 +38,7 @@ from pathlib import Path
 
 from nbformat.v4 import new_code_cell
 
-from course import exercises
+from course import exercises, runtime
 from course.authoring import notebook
 from course.authoring.conventions import KEY
 from course.authoring.source import AuthoringError, Finding, read_cells, sources
@@ -105,7 +104,8 @@ def release(lesson, out, *, points=None, deadline=None, leave_out=(), extra=None
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
         shutil.copytree(extra, out / "extra", dirs_exist_ok=True, ignore=ignore)
     notebook.save(notebook.finish(made), out / path)
-    _write(out / "assignment.toml", _toml(name, deadline, leave_out, bool(added), points))
+    told = _toml(name, deadline, leave_out, bool(added), points)
+    runtime.write_atomically(out / "assignment.toml", told.encode())
     return out / path
 
 
@@ -242,9 +242,3 @@ def _toml(lesson, deadline, leave_out, extra, points):
         lines += ["", "[points]"]
         lines += [f'"{each}" = {notebook.plain(value)}' for each, value in points.items()]
     return "\n".join(lines) + "\n"
-
-
-def _write(path, text):
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

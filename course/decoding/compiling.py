@@ -17,7 +17,7 @@ def call(function, model, inputs, draws, given, *settings):
         raise ValueError(f"max_length = {given[0]}: write at least 1 id.")
     inputs, draws = tensors(inputs), tensors(draws)
     if inside_a_graph(inputs):
-        return function(model, inputs, draws, given, 1, *settings)
+        return _as_written(function)(model, inputs, draws, given, 1, *settings)
     settings = (given, _read_at_once(inputs, given), *settings)
     arrays = [inputs] if draws is None else [inputs, draws]
     graphs = _graphs.setdefault(model, {})
@@ -28,6 +28,15 @@ def call(function, model, inputs, draws, given, *settings):
             lambda inputs, draws=None: function(model(), inputs, draws, *settings), model, arrays
         )
     return graphs[key](*arrays)
+
+
+def _as_written(function):
+    """Out of AutoGraph's reach, which would rewrite every function of the model, in a minute."""
+    if keras.backend.backend() == "jax":
+        return function
+    import tensorflow as tf
+
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def _compile(function, model, arrays):

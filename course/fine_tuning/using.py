@@ -183,13 +183,16 @@ def export_classifier(classifier, folder):
             self.tokenizer = tokenizer.in_graph()
             self.weights = [variable.value for variable in model.variables]
 
-        @tf.function(input_signature=[strings])
+        @tf.function(input_signature=[strings], autograph=False)
         def __call__(self, texts):
             ids = self.tokenizer.tokenize_plain(texts)
             room = tf.fill([ids.nrows()], tf.constant(most - 2, tf.int64))
             return answer(framed(cut(ids, room), end), None)
 
-        @tf.function(input_signature=[strings, tf.TensorSpec([None], tf.string, name="pairs")])
+        @tf.function(
+            input_signature=[strings, tf.TensorSpec([None], tf.string, name="pairs")],
+            autograph=False,
+        )
         def pairs(self, texts, pairs):
             ids, second = (self.tokenizer.tokenize_plain(given) for given in (texts, pairs))
             one, other = ids.row_lengths(), second.row_lengths()

@@ -1,41 +1,21 @@
 """What is written: one atomic JSON record per submission, and grades.csv from all of them."""
 
 import builtins
-import contextlib
 import csv
 import io
 import json
-import os
 import secrets
-import tempfile
 
+from course import runtime
 from course.grading import GradingError
 from course.grading.grader import CellFailure
 
 FORMAT = 2
 
 
-def write_atomically(path, text, mode=0o600):
-    """Writes a whole file or nothing: it is renamed into place when it is on the disk.
-
-    Args:
-        path: the file.
-        text: its text.
-        mode: its permissions; records hold the seed, and are the instructor's alone.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+def write(path, text, mode=0o600):
+    """Writes a text whole or not at all; records hold the seed, and are the instructor's alone."""
+    runtime.write_atomically(path, text.encode("utf-8", "replace"), mode)
 
 
 def clear_halves(folder):
@@ -46,7 +26,7 @@ def clear_halves(folder):
 
 def save(path, record):
     """Writes a record."""
-    write_atomically(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def load(path):
@@ -74,7 +54,7 @@ def seed_for(out, given):
         return int(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         seed = secrets.randbits(48)
-        write_atomically(path, f"{seed}\n")
+        write(path, f"{seed}\n")
         return seed
     except ValueError:
         raise GradingError(f"{path} holds no number: delete it, or give --seed") from None
@@ -195,7 +175,7 @@ def write_grades(out, results, columns):
         row = [text_of(student), *map(_number, fields), _number(total), _number(possible)]
         writer.writerow([*row, text_of("; ".join(dict.fromkeys(flags)))])
     path = out / "grades.csv"
-    write_atomically(path, file.getvalue())
+    write(path, file.getvalue())
     return path
 
 

@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import sys
-import warnings
 
 from course import runtime
 from course.grading import keeper
@@ -23,7 +22,6 @@ from course.grading import keeper
 WARM = (
     "IPython.core.interactiveshell",
     "IPython.core.display",
-    "keras",
     "matplotlib.backends.backend_agg",
     "matplotlib.pyplot",
     "numpy.random",
@@ -34,12 +32,9 @@ WARM = (
 
 def warm_up():
     """Imports the framework and what a notebook's shell needs; computes nothing."""
-    backend = runtime.choose_backend()
-    warnings.filterwarnings("ignore", module=r"(keras|tensorflow|jax|google)\b.*")
-    for name in (*WARM, backend):
+    runtime.import_keras()
+    for name in WARM:
         importlib.import_module(name)
-    if backend == "tensorflow":
-        importlib.import_module("tensorflow").get_logger().setLevel("ERROR")
     gc.collect()
     gc.freeze()  # so that collecting in a submission touches no page that all of them share
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from course.attention import padding_mask
+from course.attention import Dropout, padding_mask
 from course.transformer import Encoder
 from course.transformer.blocks import layer_arguments, layer_norm
 
@@ -87,7 +87,7 @@ class BertEncoder(keras.Model):
         self.position_embedding = embedding(max_length, "position_embedding")
         self.segment_embedding = embedding(segments, "segment_embedding")
         self.embedding_norm = layer_norm(epsilon, dtype, "embedding_norm")
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.encoder = Encoder(
             num_layers,
             d_model,

@@ -150,12 +150,12 @@ def graph_tokenizer(tokenizer):
             long = tf.strings.length(words.flat_values, "UTF8_CHAR") > LONGEST_WORD
             return words.with_flat_values(tf.where(long, self.no_token, words.flat_values))
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
         def tokenize_plain(self, texts):
             pieces = self.pieces.tokenize(self.words(texts))  # (batch, words, pieces)
             return pieces.merge_dims(1, 2)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
         def tokenize(self, texts):
             if self.frame is None:
                 raise ValueError(f"the vocabulary has no {START} and {END}: use tokenize_plain.")
@@ -163,7 +163,7 @@ def graph_tokenizer(tokenizer):
             first, last = (tf.fill([tf.shape(texts)[0], 1], i) for i in self.frame)
             return tf.concat([first, ids, last], axis=1)
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
         def detokenize(self, ids):
             nothing = tf.size(self.texts) - 1
             kept = tf.ragged.boolean_mask(ids, ~tf.gather(self.special, ids))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from course.attention import MultiHeadAttention, causal_mask, combine_masks
+from course.attention import Dropout, MultiHeadAttention, causal_mask, combine_masks
 
 
 @keras.saving.register_keras_serializable("course")
@@ -29,7 +29,7 @@ class FeedForward(keras.layers.Layer):
         dense, dtype = keras.layers.Dense, self.dtype_policy
         self.inner = dense(d_ff, activation, kernel_initializer=first, dtype=dtype, name="inner")
         self.outer = dense(d_model, kernel_initializer=second, dtype=dtype, name="outer")
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.supports_masking = True
 
     def build(self, x_shape):
@@ -112,7 +112,7 @@ class EncoderBlock(keras.layers.Layer):
         self.feed_forward = FeedForward(d_model, d_ff, *inner, dtype=dtype, name="feed_forward")
         self.attention_norm = layer_norm(epsilon, dtype, "attention_norm")
         self.feed_forward_norm = layer_norm(epsilon, dtype, "feed_forward_norm")
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.supports_masking = True
 
     def build(self, x_shape):

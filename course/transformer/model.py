@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from course.attention import padding_mask
+from course.attention import Dropout, padding_mask
 from course.positions import AddPositions
 from course.transformer.blocks import Decoder, Encoder, layer_arguments
 
@@ -85,7 +85,7 @@ class Transformer(keras.Model):
             self.source_positions = AddPositions(positions, max_length, dtype=dtype)
             self.target_positions = AddPositions(positions, max_length, dtype=dtype)
             positions = None
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         sizes = (num_layers, d_model, num_heads, d_ff)
         settings |= {"dropout": dropout, "positions": positions, "dtype": dtype}
         self.encoder = Encoder(*sizes, **settings, name="encoder")

@@ -108,7 +108,9 @@ def export_translator(translator, folder, *, num_beams=4, max_length=64):
             self.tokenizer = tokenizer.in_graph()
             self.weights = [variable.value for variable in model.variables]
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
+        @tf.function(
+            input_signature=[tf.TensorSpec([None], tf.string, name="texts")], autograph=False
+        )
         def __call__(self, texts):
             ids = self.tokenizer.tokenize(texts)[:, 1:].to_tensor(tokenizer.pad_id)
             if num_beams == 1:
