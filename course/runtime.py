@@ -168,6 +168,11 @@ def _without(name):
             del sys.modules[name]
 
 
+def _quieten():
+    """Hides the frameworks' notes on their own internals; a student's warnings still show."""
+    warnings.filterwarnings("ignore", module=r"(keras|tensorflow|jax|google)\b.*")
+
+
 def import_keras():
     """Chooses the backend and imports it with Keras, and nothing else: no device is looked for.
 
@@ -179,8 +184,7 @@ def import_keras():
     """
     backend = choose_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Notes of the frameworks on their own internals; a warning of the student's still shows.
-    warnings.filterwarnings("ignore", module=r"(keras|tensorflow|jax|google)\b.*")
+    _quieten()
     with _without("jax") if backend == "tensorflow" else contextlib.nullcontext():
         import keras
 
@@ -191,7 +195,9 @@ def import_keras():
 
 
 def start():
-    """Imports Keras and has its backend look for devices, without the start-up noise; once.
+    """Imports Keras and has its backend look for devices, without the start-up noise.
+
+    Called again, it only hides the frameworks' notes again, which others may have brought back.
 
     Returns:
         The `keras` module.
@@ -199,6 +205,7 @@ def start():
     if _STARTED:
         import keras
 
+        _quieten()
         return keras
     with quiet_stderr():
         keras = import_keras()
@@ -238,6 +245,22 @@ def jit_compile():
     2 times slower than without.
     """
     return start().backend.backend() != "tensorflow" or accelerator() != "cpu"
+
+
+def make_variables(model, x, y=None, sample_weight=None):
+    """Makes what a compiled model's first training step would make: weights, metrics, moments.
+
+    TensorFlow draws a graph of that step, and draws it again if it made variables on the way. For a
+    small model that is most of its training.
+
+    Args:
+        model: a compiled Keras model.
+        x, y, sample_weight: one row of what `fit` will get.
+    """
+    outputs = model(x)
+    model.optimizer.build(model.trainable_variables)
+    model.compute_metrics(x, y, outputs, sample_weight)
+    model.reset_metrics()
 
 
 @contextlib.contextmanager

@@ -720,6 +720,8 @@ adam = keras.optimizers.Adam(0.004)
 model.compile(adam, loss, weighted_metrics=["accuracy"], jit_compile=xla)
 untrained = model.get_weights()
 real = (target != 0).astype("float32")  # (pairs, 16): 1 where an answer counts
+# Else TensorFlow draws the graph of a training step twice, in some five seconds.
+runtime.make_variables(model, (source[:1], shifted[:1]), target[:1], real[:1])
 
 
 def train(decoder_ids, epochs):

@@ -80,8 +80,9 @@ if not PROVING:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 LONGEST_FIRST = (
-    "environments authoring grading_bank decoding mistakes nbgrader grading browser translation"
-    " tokens fine_tuning transformer attention pretraining"
+    "authoring mistakes grading_bank environments decoding translation browser transformer"
+    " pretraining fine_tuning nbgrader grading checkpoints world packaging tokens training explorer"
+    " attention"
 ).split()
 
 

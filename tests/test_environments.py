@@ -27,7 +27,7 @@ CELL_SECONDS = 300
 # has just run all of it on JAX, so here, with Colab's versions and no TensorFlow to import, these
 # files stand for the rest.
 UNIT_TESTS = "not (browser or environments or needs_tf or parity or slow)"
-UNIT_FILES = "attention runner tokens".split()
+UNIT_FILES = "attention runner".split()
 
 
 @contextlib.contextmanager
@@ -146,16 +146,16 @@ def test_the_unit_tests_pass_with_no_tensorflow_installed(tpu, wheel, tmp_path, 
     )
     print(done.stdout[-3000:])
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 80
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 50
 
 
 @pytest.fixture(scope="module")
 def installed_by_its_notebook(wheel, tmp_path_factory):
     """An environment of a kernel, Keras and JAX, where lesson 02 found no course and installed it.
 
-    Yields the environment, and what the solved notebook showed.
+    Yields the environment, and what the notebook as students open it showed.
     """
-    notebook = built("solutions")
+    notebook = built("lessons")
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     bare = ["ipykernel", "jax", "keras"]
     with index_may_be_away(), environments.scratch("bare", bare, constraints) as environment:
@@ -165,15 +165,11 @@ def installed_by_its_notebook(wheel, tmp_path_factory):
 
 
 def test_a_notebook_that_finds_no_course_installs_it_from_one_setting(installed_by_its_notebook):
+    """Lesson 02 unsolved, alone in an empty folder; the replicas above run it solved."""
     environment, shown = installed_by_its_notebook
     assert environments.DISTRIBUTION in environment.versions()
     assert re.search("backend +jax", shown)
-    assert not says_not_written(shown)
-
-
-def test_the_installed_wheel_runs_the_unsolved_lesson(installed_by_its_notebook, tmp_path):
-    environment, _ = installed_by_its_notebook
-    assert says_not_written(run_alone(environment, built("lessons"), tmp_path))
+    assert says_not_written(shown)
 
 
 def test_the_installed_wheel_has_its_data_and_its_command(installed_by_its_notebook, tmp_path):

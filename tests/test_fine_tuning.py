@@ -8,7 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from conftest import ROOT, installed, numbers
+from conftest import PROVING, ROOT, installed, numbers
 
 from course import checkpoints, data, fine_tuning, training
 from course.data import DataError
@@ -586,6 +586,8 @@ PROGRAM = """
 
 
 @pytest.mark.slow
+@pytest.mark.prove  # test_translation and test_pretraining kill theirs every time
+@pytest.mark.skipif(not PROVING, reason="a third killed run is for `make prove`")
 def test_a_killed_run_ends_with_the_same_bits_as_one_that_was_not(program, tmp_path):
     # 5 updates an epoch: rounds end inside one
     run, recipe = program(PROGRAM), json.dumps({**RECIPE, "epochs": 3, "round_steps": 4})

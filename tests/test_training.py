@@ -77,6 +77,37 @@ def trainable(keras, kind, rate):
     return BertForPretraining(encoder), ((ids, zeros, places), targets)
 
 
+@pytest.mark.needs_tf
+def test_a_step_whose_variables_are_there_is_drawn_once(keras, backend):
+    if backend != "tensorflow":
+        pytest.skip("only TensorFlow draws a step twice")
+    x, y = np.ones((4, 3), "float32"), np.zeros((4, 1), "int32")
+
+    def times_drawn(prepared):
+        drawn = []
+
+        class Model(keras.Sequential):
+            def call(self, x, training=None, mask=None):
+                drawn.append(0)
+                return super().call(x)
+
+        model = Model([keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"], jit_compile=False)
+        if prepared:
+            runtime.make_variables(model, x[:1], y[:1])
+            counted = [model.optimizer.iterations, *model.metrics[1].variables]
+            assert not any(float(numbers(each)) for each in counted)
+        else:
+            model(x)
+        drawn.clear()
+        model.fit(x, y, verbose=0)
+        return len(drawn)
+
+    assert times_drawn(False) == 2
+    assert times_drawn(True) == 1
+
+
 @pytest.mark.parametrize(
     "kind", ["Transformer", "TeacherForcing", "BertForPretraining", "BertClassifier"]
 )
