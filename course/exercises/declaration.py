@@ -63,7 +63,8 @@ class Verdict:
         expected: what was expected in its place.
         consistent: ids of the known mistakes that would have produced this outcome, whether it is
             right or wrong; None where the judge cannot say. The examiner uses them to tell two
-            mistakes apart that look the same on one probe.
+            mistakes apart that look the same on one probe. Of an outcome that is right, a function
+            that gives them: they are looked for only if another probe fails.
     """
 
     passed: bool
@@ -71,7 +72,11 @@ class Verdict:
     detail: str = ""
     got: object = None
     expected: object = None
-    consistent: frozenset | None = None
+    consistent: object = None
+
+    def agreeing(self):
+        """The ids in `consistent`, or None."""
+        return self.consistent() if callable(self.consistent) else self.consistent
 
 
 @dataclass(frozen=True)

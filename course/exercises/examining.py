@@ -103,7 +103,7 @@ def examine(exercise, execute, seed=0, source=None):
     Returns:
         A `Report`.
     """
-    reports, alike = [], None
+    reports = []
     scanned = forbidden_in(source, exercise.may_not_call)
     for index, probe in enumerate(exercise.probes):
         inputs = probe.inputs(exercise.rng(index, seed))
@@ -112,11 +112,9 @@ def examine(exercise, execute, seed=0, source=None):
         verdict = _judge(exercise, probe, inputs, outcome, scanned)
         earned = probe.points if verdict.passed else 0.0
         reports.append(ProbeReport(probe.title, earned, probe.points, verdict))
-        if verdict.consistent is not None:
-            alike = verdict.consistent if alike is None else alike & verdict.consistent
         if verdict.mistakes and verdict.mistakes[0] in ("missing", "not-written", "too-slow"):
             break  # every further probe would say the same, some of them slowly
-    return Report(exercise, tuple(reports), _explain(exercise, reports, alike or frozenset()))
+    return Report(exercise, tuple(reports), _explain(exercise, [r.verdict for r in reports]))
 
 
 def _judge(exercise, probe, inputs, outcome, scanned):
@@ -147,14 +145,16 @@ def _failure(probe, failure):
     return Verdict(False, (mistake,), sentence_case(failure.message))
 
 
-def _explain(exercise, reports, alike):
+def _explain(exercise, verdicts):
     """At most two mistakes that explain the failures, the likeliest first."""
-    failed = [report.verdict for report in reports if not report.verdict.passed]
+    failed = [verdict for verdict in verdicts if not verdict.passed]
     if not failed:
         return ()
     first = failed[0].mistakes
     if first[0] not in exercise.mistakes and first[0] not in VAGUE:
         return tuple(first[:2])
+    judged = [agreeing for v in verdicts if (agreeing := v.agreeing()) is not None]
+    alike = frozenset.intersection(*judged) if judged else ()
     # A named mistake that every probe agrees with beats one that only the first failure suggests.
     agreed = [m for m in exercise.mistakes if m in alike and any(m in v.mistakes for v in failed)]
     if agreed:
@@ -167,9 +167,8 @@ def _explain(exercise, reports, alike):
         heard = [m for m in first if sum(m in v.mistakes for v in failed) > 1]
         heard += [m for m in first if all(m in v.consistent for v in nameless)]
         first = tuple(m for m in first if m in heard) or nameless[0].mistakes
-    judged = [r.verdict.consistent for r in reports if r.verdict.consistent is not None]
-    agreeing = {m: sum(m in consistent for consistent in judged) for m in first}
-    return tuple([m for m in first if agreeing[m] == max(agreeing.values())][:2])
+    heard = {m: sum(m in agreeing for agreeing in judged) for m in first}
+    return tuple([m for m in first if heard[m] == max(heard.values())][:2])
 
 
 def forbidden_in(source, names):

@@ -94,29 +94,32 @@ class Match:
         types = outcome.types[self.result]
         expected = self.reference(inputs)
         tolerance = inputs.get("tolerance", self.tolerance)
-        predictions = {n: attempt(imitate, inputs) for n, imitate in self.suspects.items()}
-        # A suspect that this probe cannot distinguish neither explains nor excuses anything.
-        silent = frozenset(n for n, p in predictions.items() if p is None)
-        mended = {
-            n for n, f in self.mends.items() if same(attempt(f, inputs, got), expected, tolerance)
-        }
-        consistent = mended | {
-            n for n, p in predictions.items() if p is not None and same(got, p, tolerance)
-        }
-
         if same(got, expected, tolerance):
             wrong = wrong_dtype(types, inputs.get("dtype", self.dtype))
             if wrong:
                 return Verdict(False, ("wrong-dtype",), wrong, types, inputs.get("dtype"))
-            return Verdict(True, consistent=consistent | silent)
-        named = tuple(name for name in self.names if name in consistent)
+            return Verdict(True, consistent=lambda: self._alike(inputs, got, expected)[1])
+        predictions, alike, named = self._alike(inputs, got, expected)
         named = named or partly(got, expected, predictions, tolerance)
         mistake, detail, part_got, part_expected = difference(
             got, expected, types, tolerance, self.labels
         )
-        return Verdict(
-            False, named or (mistake,), detail, part_got, part_expected, consistent | silent
-        )
+        return Verdict(False, named or (mistake,), detail, part_got, part_expected, alike)
+
+    def _alike(self, inputs, got, expected):
+        """What suspects return, the ids that agree with this outcome, and those that explain it."""
+        tolerance = inputs.get("tolerance", self.tolerance)
+        predictions = {n: attempt(imitate, inputs) for n, imitate in self.suspects.items()}
+        # A suspect that this probe cannot distinguish neither explains nor excuses anything.
+        silent = {n for n, p in predictions.items() if p is None}
+        explaining = {
+            n for n in predictions.keys() - silent if same(got, predictions[n], tolerance)
+        }
+        explaining |= {
+            n for n, f in self.mends.items() if same(attempt(f, inputs, got), expected, tolerance)
+        }
+        named = tuple(name for name in self.names if name in explaining)
+        return predictions, frozenset(explaining | silent), named
 
 
 class MatchRows(Match):

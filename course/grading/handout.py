@@ -62,6 +62,7 @@ def needless(document, found, handed_out):
     return left_out
 
 
+@matching.remembered
 def _names(source):
     """The global names that a cell reads, that its functions read, and that it binds or changes.
 

@@ -5,6 +5,7 @@ was not written; run again, it grades what is missing or has changed, and nothin
 """
 
 import contextlib
+import functools
 import os
 import tempfile
 import threading
@@ -343,13 +344,16 @@ def _blank(work, asked, seed):
         "exercises": [],
         "points": None,
         "max_points": float(sum(exercise.points for exercise in exercises)),
-        "versions": {"course": __version__, **runtime.versions()},
+        "versions": {"course": __version__, **_versions()},
         "sandbox": "not run",
         "seed": seed,
         "seconds": 0.0,
         "graded": datetime.now(UTC).isoformat(timespec="seconds"),
         **_circumstances(work, asked),
     }
+
+
+_versions = functools.cache(runtime.versions)  # looked up on the disk
 
 
 def limits_for(lesson):

@@ -6,6 +6,7 @@ counts.
 """
 
 import ast
+import functools
 import re
 import warnings
 from collections import Counter
@@ -125,15 +126,36 @@ def parse(cell):
     source = _PYTHON_MAGICS.sub("\n", cell.source)
     if source.lstrip().startswith("%%"):  # another language
         return Parsed(cell, keys, {}, None)
-    tree, text, error = _tree(source)
-    bindings = {}
-    for node in _statements(tree):
-        for name in _bound(node):
-            segment = _segment(text, node)
-            bindings.setdefault(name, []).append(Definition(cell.index, segment, _is_stub(node)))
+    bindings, (found, error) = {}, _definitions(source)
+    for name, segment, stub in found:
+        bindings.setdefault(name, []).append(Definition(cell.index, segment, stub))
     return Parsed(cell, keys, bindings, error)
 
 
+def remembered(function):
+    """Keeps what a function said of a short text.
+
+    A class hands in the same cells many times, and each is looked at by several functions. Long
+    texts are not kept: a hostile notebook could fill the memory with them.
+    """
+    known = functools.lru_cache(maxsize=500)(function)
+
+    @functools.wraps(function)
+    def call(source):
+        return (known if len(source) < 5000 else function)(source)
+
+    return call
+
+
+@remembered
+def _definitions(source):
+    """((name, its text, whether it is a stub) for each binding, syntax error or None)."""
+    tree, text, error = _tree(source)
+    found = [(name, node) for node in _statements(tree) for name in _bound(node)]
+    return tuple((name, _segment(text, node), _is_stub(node)) for name, node in found), error
+
+
+@remembered
 def _tree(source):
     """(syntax tree, the Python that it is of, syntax error or None)."""
     with warnings.catch_warnings():

@@ -88,6 +88,20 @@ def _word(text):
     return text
 
 
+def _without_faults(agreeing):
+    """What a judge defers to a later moment must not raise then either."""
+    if not callable(agreeing):
+        return agreeing
+
+    def safe():
+        try:
+            return agreeing()
+        except Exception:  # it cannot say
+            return None
+
+    return safe
+
+
 def guarded(exercise, report_fault):
     """The exercise with judges that never raise, however odd the result.
 
@@ -99,7 +113,8 @@ def guarded(exercise, report_fault):
     def guard(probe):
         def judge(inputs, outcome):
             try:
-                return probe.judge(inputs, outcome)
+                verdict = probe.judge(inputs, outcome)
+                return replace(verdict, consistent=_without_faults(verdict.consistent))
             except Exception as error:
                 report_fault(
                     f"{exercise.id}: the judge of “{probe.title}” met a result that it cannot "

@@ -73,8 +73,10 @@ def _files(name):
     return [path for path in sorted(PACKAGE.glob(f"{name}.*")) if path.suffix != ".pyc"]
 
 
+@functools.cache
 def _imports(path):
     """The first names below `course` that a file imports."""
+    found = []
     for node in ast.walk(parse_source(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [item.name for item in node.names]
@@ -82,7 +84,8 @@ def _imports(path):
             names = [f"{node.module}.{item.name}" for item in node.names]
         else:
             continue
-        yield from (name.split(".")[1] for name in names if name.startswith("course."))
+        found += [name.split(".")[1] for name in names if name.startswith("course.")]
+    return found
 
 
 def view(lesson, secret=(), folder=None, scratch=256_000_000, uid=None):

@@ -7,6 +7,8 @@ variable. Before each fork that is verified. No exercise, judge, seed or submiss
 this process, so that none can be found in those that are forked from it.
 """
 
+import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -14,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from course import runtime
 from course.grading import keeper
@@ -37,6 +40,25 @@ def warm_up():
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # so that collecting in a submission touches no page that all of them share
+    in_large_pages()
+
+
+def in_large_pages():
+    """Collects this process' memory in pages of 2 MB: a fork copies a list of its pages.
+
+    It halves the time of a fork, of which each submission takes three. Linux does so since 6.1;
+    elsewhere nothing happens.
+    """
+    size, collapse = 1 << 21, 25  # MADV_COLLAPSE
+    with contextlib.suppress(OSError, AttributeError):
+        madvise = ctypes.CDLL(None).madvise
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            place, rights, _, device, _, *name = line.split()
+            if rights == "rw-p" and device == "00:00" and name in ([], ["[heap]"]):
+                first, last = (int(end, 16) for end in place.split("-"))
+                first, last = -(-first // size) * size, last // size * size
+                if first < last:
+                    madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), collapse)
 
 
 def not_forkable():
