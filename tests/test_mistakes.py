@@ -48,6 +48,7 @@ def test_a_wrong_answer_fails_and_is_told_its_own_mistake(entry, reports):
     assert report.mistakes[0] in entry.mistakes
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("entry", named(RIGHT if ALL else RIGHT[::4]))
 def test_a_right_answer_of_any_style_earns_all_points(entry, reports):
     report = reports[entry]
