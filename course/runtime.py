@@ -6,6 +6,7 @@ Importing this module imports no framework; each function imports what it needs.
 import ast
 import contextlib
 import ctypes
+import functools
 import importlib
 import importlib.util
 import os
@@ -19,7 +20,6 @@ from pathlib import Path
 
 DISTRIBUTION = "keras-transformer-course"
 _PARSING = threading.Lock()
-_STARTED = []  # the process that looked for devices, once it has
 
 
 def on_colab():
@@ -202,11 +202,13 @@ def start():
     Returns:
         The `keras` module.
     """
-    if _STARTED:
-        import keras
+    keras = _with_devices()
+    _quieten()
+    return keras
 
-        _quieten()
-        return keras
+
+@functools.cache
+def _with_devices():
     with quiet_stderr():
         keras = import_keras()
         if keras.backend.backend() == "tensorflow":
@@ -217,7 +219,6 @@ def start():
             import jax
 
             jax.devices()
-    _STARTED.append(os.getpid())
     return keras
 
 
@@ -312,11 +313,12 @@ def keep_freed_memory():
     thresholds. From then on every large tensor is fetched from the system and given back: a small
     model trained 1.5 to 2 times as slowly. Call it after that; without glibc it does nothing.
     """
-    trim_threshold, mmap_threshold = -1, -3  # as malloc.h numbers them
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # as malloc.h numbers them
     with contextlib.suppress(OSError, AttributeError):  # no glibc: macOS, Windows, Alpine
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(trim_threshold, 1 << 30)
         libc.mallopt(mmap_threshold, 1 << 25)  # 32 MB, the most that old versions take
+        libc.mallopt(mmap_max, 0)  # so that larger ones are kept too
 
 
 def memory_gb():

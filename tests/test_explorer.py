@@ -142,7 +142,7 @@ def test_the_explorer_has_the_colours_of_the_static_map():
     stops = np.array(
         [[int(part) for part in stop.split(",")] for stop in re.findall(r"\[([\d, ]+)\]", table)]
     )
-    colours = matplotlib.colormaps[plots.WEIGHT_COLOURS](np.linspace(0, 1, len(stops)))
+    colours = matplotlib.colormaps[plots.maps.WEIGHT_COLOURS](np.linspace(0, 1, len(stops)))
     np.testing.assert_allclose(stops, 255 * colours[:, :3], atol=1)
 
 

@@ -146,7 +146,7 @@ def test_small_maps_carry_their_numbers_and_large_ones_do_not():
 
 
 def contrast(one, other):
-    light, dark = sorted((plots._luminance(one), plots._luminance(other)), reverse=True)
+    light, dark = sorted((plots.maps._luminance(one), plots.maps._luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -216,7 +216,7 @@ def test_letters_of_every_kind_are_drawn_or_their_absence_is_said():
 
 
 def test_chinese_is_drawn_where_a_font_has_it():
-    families, letters = plots._installed_fonts()
+    families, letters = plots.picture.installed_fonts()
     picture = attention_map(random_weights(2, 2), ["银", "行"])
     (axes,) = panels(picture)
     if ord("银") in letters and ord("行") in letters:
@@ -366,7 +366,9 @@ def test_a_beam_tree_writes_every_beginning_and_marks_what_was_kept():
     assert {"start", "the  0.60", "a  0.40", "dog  0.36", "man  0.24", "dog  0.21"} <= set(texts)
     assert texts["man  0.24"].get_weight() == "bold" != texts["dog  0.21"].get_weight()
     assert (
-        texts["dog  0.36"].get_color() == texts["a  0.40"].get_color() == plots.CATEGORY_COLOURS[1]
+        texts["dog  0.36"].get_color()
+        == texts["a  0.40"].get_color()
+        == plots.picture.CATEGORY_COLOURS[1]
     )
     assert "a dog 0.36 (kept)" in picture.alt and "Chosen: a dog." in picture.alt
     assert not overlapping(picture.figure, picture.figure.axes[0].texts)

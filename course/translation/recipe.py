@@ -80,7 +80,7 @@ class Recipe:
     clipnorm: float | None = None
     seed: int = 0
     round_steps: int = 250
-    keep: int = 10
+    keep: int = 5
     patience: int | None = None
     mixed: str | None = None
 
