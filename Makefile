@@ -71,7 +71,7 @@ format: $(INSTALLED) ## let ruff put the format right
 # For the oldest Python that we support: what has wheels for it has them for the later ones too.
 # torch stays where it is told to, since its build without CUDA exists for chosen versions only; what
 # it would bring for CUDA is no part of the tested set. From 4.25 on, jsonschema builds a grammar of
-# internet addresses whenever a notebook is read, 1.5 s in each process that does.
+# internet addresses whenever a notebook is read: seconds in each process that does.
 constraints: $(INSTALLED) ## remake constraints.txt from pyproject.toml, at the newest versions
 	@printf '%s\n' '$(TORCH)' 'jsonschema<4.25' | $(UV) pip compile pyproject.toml --all-extras --python-version 3.11 -c - \
 		--no-header --no-annotate --no-emit-package keras-transformer-course --quiet \

@@ -780,7 +780,7 @@ for name, found in runs.items():
 # |---|---|---|---|
 # | two CPU cores, this lesson | 11,465 pairs | 2 + 2 blocks, width 64, batches of 1,024 ids, 900 steps | `log[-1]["seconds"]` in your run |
 # | T4 (Colab GPU) | Multi30k, 29,000 pairs | 4 + 4 blocks, width 128, batches of 4,096 ids, 8,000 steps | not measured yet |
-# | two CPU cores | Multi30k | the same | 1.0 s a step, two hours; the run below |
+# | two CPU cores | Multi30k | the same | 1.0 s a step, measured over the 4,000 steps of the run below |
 # | TPU (Colab, JAX) | Multi30k | the same, `--set max_tokens=16384 --set steps=2000` | not measured yet |
 # | H100 (JAX) | Multi30k | as on the T4 | 76 s until 13 shapes of batches were compiled, then 4.7 ms a step, measured without dropout |
 # | H200 | Multi30k | the same as for the TPU, `--set mixed=mixed_bfloat16` | not measured yet |
