@@ -21,6 +21,7 @@ SST-2 trains on GLUE's 67,349 phrases without those that occur inside a sentence
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,10 @@ def pretrain(arguments):
     tokenizer = pretraining.load_pretrained(arguments.run / "pretraining")[1]
     target = arguments.run / "pretrained"
     if not (target / "config.json").exists():
-        save_bert(model, target, tokenizer=tokenizer)
+        dropping = replace(recipe, dropout=pretraining.Recipe.dropout)
+        dropping = dropping.model(tokenizer.vocab_size, tokenizer.pad_id)
+        dropping.set_weights(model.get_weights())  # fine-tuned with dropout, pretrained or not
+        save_bert(dropping, target, tokenizer=tokenizer)
     told = json.dumps(unigrams(arguments.run / "pretraining"))
     runtime.write_atomically(arguments.run / "pretraining" / "unigrams.json", told.encode())
     print(log[-1], told)

@@ -654,11 +654,25 @@ def nbval(path):
     )
 
 
+# What is trained for long in a lesson, and a fraction of it. `course build` ran the whole, of which
+# the outputs in the files are left, and so does `make prove`.
+LESS = {
+    "05_translation": {"steps=900,": "steps=90,", "round_steps=90,": "round_steps=30,"},
+    "07_pretraining": {"steps=240,": "steps=40,", "round_steps=40,": "round_steps=10,"},
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "solutions").glob("*.ipynb")))
-def test_a_solution_runs_under_nbval(name):
+def test_a_solution_runs_under_nbval(name, tmp_path):
     """Every cell runs, and the points that it earns are those in the file."""
-    done = nbval(ROOT / "solutions" / name)
+    made = nbformat.read(ROOT / "solutions" / name, as_version=4)
+    less = {} if PROVING else LESS.get(name.removesuffix(".ipynb"), {})
+    for much, little in less.items():
+        (cell,) = (c for c in made.cells if c.cell_type == "code" and much in c.source)
+        cell.source = cell.source.replace(much, little)
+    nbformat.write(made, tmp_path / name)
+    done = nbval(tmp_path / name)
     assert done.returncode == 0, done.stdout[-4000:]
 
 
