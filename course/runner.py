@@ -245,7 +245,7 @@ class _Run:
             pass  # a built-in without a signature
         given = dict(enumerate(args)) | kwargs
         before = {name: plain.snapshot(item) for name, item in given.items()}
-        with _Watch(forbidden, self.outcome.called):
+        with _Watch(forbidden, self.outcome.called), runtime.built_by_a_call(target):
             result = target(*args, **kwargs)
         for name, item in given.items():
             if not plain.unchanged(item, before[name]):

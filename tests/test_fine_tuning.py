@@ -587,7 +587,7 @@ PROGRAM = """
 
 @pytest.mark.slow
 @pytest.mark.prove  # test_translation and test_pretraining kill theirs every time
-@pytest.mark.skipif(not PROVING, reason="a third killed run is for `make prove`")
+@pytest.mark.skipif(not PROVING, reason="a third and fourth killed run are for `make prove`")
 def test_a_killed_run_ends_with_the_same_bits_as_one_that_was_not(program, tmp_path):
     # 5 updates an epoch: rounds end inside one
     run, recipe = program(PROGRAM), json.dumps({**RECIPE, "epochs": 3, "round_steps": 4})

@@ -254,6 +254,47 @@ def test_a_layer_gets_weights_and_survives_its_config():
     assert results["gradients"][0].tolist() == [[3, 5]]
 
 
+def test_a_layer_without_build_runs_once_a_call_and_ends_as_keras_leaves_it(keras):
+    ran = []
+
+    class Inner(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x):
+            ran.append(type(self).__name__)
+            return self.dense(x)
+
+    class Outer(Inner):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.parts = [Inner(), Inner()]
+
+        def call(self, x):
+            return super().call(self.parts[1](self.parts[0](x)))
+
+    class Grows(Inner):
+        def call(self, x):
+            self.dense = keras.layers.Dense(3)
+            return self.dense(x)
+
+    kept = []
+    x = tensor(np.ones((2, 3), "float32"))
+    steps = [step("call", save="layer"), step("call", on="layer", args=[x])]
+
+    def kept_by(cls):
+        return lambda: kept.append(cls()) or kept[-1]
+
+    plan = {"steps": [*steps, steps[1]], "return": ["result"]}
+    assert runner.carry_out(plan, kept_by(Outer)).failure is None
+    assert ran == ["Inner", "Inner", "Outer"] * 2
+    assert len(kept[0].weights) == 6
+    assert all(layer.built for layer in kept[0]._flatten_layers())
+    failure = runner.carry_out(plan, kept_by(Grows)).failure
+    assert failure.kind == "exception" and "already built" in failure.message
+
+
 def test_a_weight_that_is_not_there_or_has_another_shape_is_told_by_its_path():
     for path, shape, says in (("kernle", (2,), "no such attribute"), ("kernel", (3,), "(3,)")):
         plan = {

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import installed, numbers
+from conftest import PROVING, installed, numbers
 
 from course import runtime, training
 
@@ -198,6 +198,8 @@ PROGRAM = """
 
 
 @pytest.mark.slow
+@pytest.mark.prove  # test_translation and test_pretraining kill theirs every time
+@pytest.mark.skipif(not PROVING, reason="a third and fourth killed run are for `make prove`")
 def test_a_run_killed_in_the_middle_ends_with_the_same_numbers(program, tmp_path):
     run = program(PROGRAM)
     whole = run("whole", 60, 0)

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import combinations, islice
 
 import pytest
-from conftest import ROOT
+from conftest import PROVING, ROOT
 
 sys.path.insert(0, str(ROOT / "datasets"))
 
@@ -260,6 +260,8 @@ def test_the_generator_makes_the_stories_again():
 
 
 @pytest.mark.slow
+@pytest.mark.prove  # the two before make a sample of the sentences, and all stories, again
+@pytest.mark.skipif(not PROVING, reason="the whole world is made again in `make prove`")
 def test_the_generator_makes_every_byte_again():
     assert generate.differences(generate.SEED, WORLD) == []
 

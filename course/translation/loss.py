@@ -58,7 +58,7 @@ def summed_cross_entropy(vectors, labels, table, bias=None, parts=8):
 
     With the probabilities p of a row h, the gradients are p W - W[label] for h, and the sum of
     p hᵀ for W, less h in the label's row. They are computed beside the loss, some rows at a time,
-    so that the largest array, `(rows, vocab_size)`, is small enough for the processor's cache.
+    so that the largest array, the logits of `rows / parts` rows, has a chance to fit a cache.
 
     Args:
         vectors: tensor `(rows, d_model)`, h.
