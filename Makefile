@@ -5,7 +5,7 @@
 #   PYTHON=python3.12     the interpreter to make .venv with (else: the first suitable one)
 #   EXTRAS=jax,lab,test   what to install (else everything; without TensorFlow where it has no wheels)
 #   PARITY=1              also install torch and transformers, for the tests against them
-#   PYTEST_WORKERS=1      run tests in so many processes (else two; the tests of a file stay in one)
+#   PYTEST_WORKERS=1      run tests in so many processes (else three, for two cores: some tests wait)
 #   PYTEST_ARGS='-k mask' passed on to pytest
 
 SHELL := /bin/sh
@@ -18,7 +18,7 @@ UV := $(BIN)/uv
 INSTALLED := .venv/.installed
 EXTRAS ?=
 PARITY ?=
-PYTEST_WORKERS ?= 2
+PYTEST_WORKERS ?= 3
 PYTEST_ARGS ?=
 TORCH ?= torch==2.13.0
 PYTEST = $(BIN)/python -m pytest $(if $(filter-out 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder) $(PYTEST_ARGS)
