@@ -63,7 +63,7 @@ def sources(path):
     """{name: source} of a file's classes, decorators included."""
     text = Path(path).read_text(encoding="utf-8")
     lines, found = text.splitlines(keepends=True), {}
-    for node in ast.parse(text).body:
+    for node in runtime.parse_source(text).body:
         if isinstance(node, ast.ClassDef):
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             found[node.name] = "".join(lines[first - 1 : node.end_lineno])
