@@ -26,6 +26,9 @@ PYTEST = $(BIN)/python -m pytest $(if $(filter-out 1,$(PYTEST_WORKERS)),-n $(PYT
 # No target ever asks a question.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# Some container images keep Python from storing what it has compiled: each of the many processes
+# here would compile TensorFlow anew, longer than the import itself takes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help tour test lab build prove bench lint format constraints clean distclean
 
@@ -132,12 +135,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 # may keep a build without CUDA.
 .venv/.parity-1: $(INSTALLED)
 	@echo "== torch and transformers, for the parity tests"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt torch transformers
+	@$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt torch transformers
 	@touch $@
 
 # Where torch is there already, transformers costs little.
 .venv/.parity-0: $(INSTALLED)
 	@if $(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then \
-		$(BIN)/python -m pip install --quiet -c constraints.txt transformers; \
+		$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt transformers; \
 	fi
 	@touch $@
