@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from course import exercises as bank
-from course.grading import GradingError, assignment, matching, notebooks
+from course.grading import GradingError, assignment, handout, matching, notebooks
 from course.grading.grader import grade_document
 from course.grading.nursery import Nursery
 
@@ -33,6 +33,31 @@ def check_file(path, lesson=None, seed=PUBLIC_SEED, limits=None):
         raise GradingError(f"{path} is a folder: give one file, or use `course grade` for a class")
     if path.suffix not in (".ipynb", ".py"):
         raise GradingError(f"{path.name} is neither a notebook (.ipynb) nor a .py of answers")
+    # One's own code: where this machine cannot shut it in, it runs as it would in a notebook.
+    with Nursery(weak=True, alone=True) as nursery:  # it imports while we read
+        document, lesson, exercises = _read(path, lesson)
+        graded, *_ = grade_document(
+            document,
+            exercises,
+            seed,
+            lesson=lesson,
+            refused=assignment.refused(lesson),
+            handed_out=handout.cells_of(lesson),
+            limits=limits,
+            nursery=nursery,
+        )
+    for each in graded:
+        if each.fault:
+            raise GradingError(f"the check of {each.exercise.id} failed itself: {each.fault}")
+    return [each.report for each in graded]
+
+
+def _read(path, lesson):
+    """(document, lesson's name, its exercises) of a file of answers.
+
+    Raises:
+        GradingError: if it cannot be read, is of no lesson or answers none of its exercises.
+    """
     try:
         document = notebooks.read(path)
     except notebooks.Unreadable as error:
@@ -46,21 +71,7 @@ def check_file(path, lesson=None, seed=PUBLIC_SEED, limits=None):
             f"{path.name} answers no exercise of lesson {lesson}: expected cells that start with "
             f"`# exercise: {exercises[0].id}`, or that define {names}"
         )
-    # One's own code: where this machine cannot shut it in, it runs as it would in a notebook.
-    with Nursery(weak=True) as nursery:
-        graded, *_ = grade_document(
-            document,
-            exercises,
-            seed,
-            lesson=lesson,
-            refused=assignment.refused(lesson),
-            limits=limits,
-            nursery=nursery,
-        )
-    for each in graded:
-        if each.fault:
-            raise GradingError(f"the check of {each.exercise.id} failed itself: {each.fault}")
-    return [each.report for each in graded]
+    return document, lesson, exercises
 
 
 def lesson_for(path, document, given=None):

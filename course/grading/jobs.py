@@ -193,13 +193,9 @@ class _Run:
         """
         with self.lock:
             if self.started is None:
-                try:
-                    self.started = Nursery(self.weak, self.secret, cancel=self.cancel)
-                except sandbox.NotStarted as error:
-                    self.started = error
-            if isinstance(self.started, Exception):
-                raise self.started
-            return self.started
+                self.started = Nursery(self.weak, self.secret, cancel=self.cancel)
+        self.started.ready()
+        return self.started
 
     def all(self, work, progress):
         """[(work, record)], graded `jobs` at a time; an interrupt ends all processes first."""
@@ -222,7 +218,7 @@ class _Run:
                     pool.shutdown(wait=True, cancel_futures=True)
                     raise
         finally:
-            if isinstance(self.started, Nursery):
+            if self.started is not None:
                 self.started.close()
         order = {id(each): i for i, each in enumerate(work)}
         return sorted(finished, key=lambda pair: order[id(pair[0])])

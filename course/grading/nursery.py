@@ -28,14 +28,16 @@ FIRST_UID = 61_500  # where root grades: each process at work has a user of its 
 class Nursery:
     """The zygote, and how its children are shut in. Use it as a context manager.
 
+    The zygote begins to import at once; `ready` waits for it, and so does the first `fork`.
+
     Attributes:
         level: one of `confine.LEVELS`, the best that this machine offers.
         missing: why the better levels are missing, a sentence each.
         backend, versions: what children run on.
     """
 
-    def __init__(self, weak=False, secret=(), level=None, limits=None, cancel=None):
-        """Starts the zygote and tries the levels, best first.
+    def __init__(self, weak=False, secret=(), level=None, limits=None, cancel=None, alone=False):
+        """Starts the zygote.
 
         Args:
             weak: whether limits alone (`confine.RLIMITS`) will do.
@@ -43,9 +45,10 @@ class Nursery:
             level: try this level only.
             limits: the `Limits` that its start obeys.
             cancel: an event that stops all waiting.
+            alone: whether it is for one submission, which then imports for itself what few need.
 
         Raises:
-            NotStarted: if there is no process to fork from, or no level that will do.
+            NotStarted: if this system has no fork.
         """
         if not hasattr(os, "fork"):
             raise NotStarted(
@@ -54,15 +57,37 @@ class Nursery:
             )
         self.secret, self.weak, self.cancel = tuple(secret), weak, cancel
         self.limits, self.lock = limits or Limits(), threading.Lock()
+        self.levels, self.alone = [level] if level else list(confine.LEVELS), alone
         self.level, self.missing, self.places = level, [], set()
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-        self.process = None
+        self.process, self.chosen, self.failed = None, False, None
+        self.choosing = threading.RLock()
         try:
             self._start()
-            self._choose([level] if level else list(confine.LEVELS))
         except BaseException:
             self.close()
             raise
+
+    def ready(self):
+        """Waits for the zygote and tries the levels, best first; once.
+
+        Raises:
+            NotStarted: if there is no process to fork from, or no level that will do.
+        """
+        with self.choosing:
+            if self.failed:
+                raise self.failed
+            if self.chosen:
+                return
+            try:
+                self._await_start()
+                self.chosen = True  # before the trials: each is a fork, and asks here too
+                self._choose()
+            except BaseException as error:
+                self.failed = error if isinstance(error, NotStarted) else None
+                self.chosen = False
+                self.close()
+                raise
 
     def __enter__(self):
         return self
@@ -86,7 +111,8 @@ class Nursery:
         ours, theirs = socket.socketpair()
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "course.grading.zygote", str(theirs.fileno())],
+                [sys.executable, "-m", "course.grading.zygote", str(theirs.fileno())]
+                + ["--alone"] * self.alone,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -96,15 +122,17 @@ class Nursery:
                 env=_environment(self.folder),
             )
         theirs.close()
-        self.socket, data = ours, b""
-        end = time.monotonic() + self.limits.start
+        self.socket = ours
+
+    def _await_start(self):
+        data, end = b"", time.monotonic() + self.limits.start
         while not data.endswith(b"\n"):
             if self.cancel is not None and self.cancel.is_set():
                 raise Cancelled
             if time.monotonic() > end:
                 raise NotStarted(f"the grading process was not ready in {self.limits.start:g} s")
-            if select.select([ours], [], [], 0.5)[0]:
-                more = ours.recv(65536)
+            if select.select([self.socket], [], [], 0.5)[0]:
+                more = self.socket.recv(65536)
                 if not more:
                     said = (self.folder / "log").read_text(errors="replace").strip()[-2000:]
                     raise NotStarted(f"the grading process did not start. It said: {said}")
@@ -112,14 +140,15 @@ class Nursery:
         ready = json.loads(data)
         self.backend, self.versions = ready["backend"], ready["versions"]
 
-    def _choose(self, levels):
-        for self.level in levels:
-            if self.level == confine.RLIMITS and not self.weak:
+    def _choose(self):
+        for level in self.levels:
+            if level == confine.RLIMITS and not self.weak:
                 break
+            self.level = level
             try:
                 child = self.fork(self.limits)
             except NotStarted as error:
-                self.missing.append(f"no {self.level} here: {error}")
+                self.missing.append(f"no {level} here: {error}")
                 continue
             child.close()
             return
@@ -141,6 +170,7 @@ class Nursery:
                         raise NotStarted("the grading process has ended") from None
                     self._let_go()
                     self._start()
+                    self._await_start()
 
     def fork(self, limits, lesson=None, refused=(), allowed=None):
         """Obtains a process in which the framework is imported and no student's code has run.
@@ -155,8 +185,9 @@ class Nursery:
             A `Child`.
 
         Raises:
-            NotStarted: if the process does not get ready.
+            NotStarted: if the process does not get ready, or none does, see `ready`.
         """
+        self.ready()
         place = self._take_place()
         try:
             child = Child(self, place, limits, self.cancel)

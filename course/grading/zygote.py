@@ -1,8 +1,8 @@
 """The warm process that submissions are forked from: it has imported the framework, and no more.
 
-It is started as `python -m course.grading.zygote DESCRIPTOR`, a socket. For each message of one
-byte that brings four descriptors it forks a keeper (see `keeper`). A fork after a framework has
-begun to work hangs, so nothing is ever computed here: no operation, layer, seed generator or
+It is started as `python -m course.grading.zygote DESCRIPTOR [--alone]`, a socket. For each message
+of one byte that brings four descriptors it forks a keeper (see `keeper`). A fork after a framework
+has begun to work hangs, so nothing is ever computed here: no operation, layer, seed generator or
 variable. Before each fork that is verified. No exercise, judge, seed or submission is ever in
 this process, so that none can be found in those that are forked from it.
 """
@@ -25,19 +25,26 @@ from course.grading import keeper
 WARM = (
     "IPython.core.interactiveshell",
     "IPython.core.display",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.pyplot",
     "numpy.random",
     "pdb",
     "concurrent.futures.thread",
 )
+PLOTS = ("matplotlib.backends.backend_agg", "matplotlib.pyplot")
 
 
-def warm_up():
-    """Imports the framework and what a notebook's shell needs; computes nothing."""
-    runtime.import_keras()
-    for name in WARM:
+def warm_up(alone=False):
+    """Imports the framework and what a notebook's shell needs; computes nothing.
+
+    Args:
+        alone: whether one submission is all that will come. It pays for each import itself, and
+            most draw nothing: Keras, which imports Matplotlib for `keras.visualization`, does not
+            find it then.
+    """
+    runtime.import_keras(hidden=["matplotlib"] if alone else [])
+    for name in WARM + PLOTS * (not alone):
         importlib.import_module(name)
+    if alone:
+        return
     gc.collect()
     gc.freeze()  # so that collecting in a submission touches no page that all of them share
     in_large_pages()
@@ -74,9 +81,9 @@ def not_forkable():
     return None
 
 
-def main(descriptor):
-    supervisor = socket.socket(fileno=descriptor)
-    warm_up()
+def main(descriptor, *options):
+    supervisor = socket.socket(fileno=int(descriptor))
+    warm_up(alone="--alone" in options)
     ready = {"backend": runtime.choose_backend(), "versions": runtime.versions()}
     supervisor.sendall(json.dumps(ready).encode() + b"\n")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
@@ -96,4 +103,4 @@ def main(descriptor):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*sys.argv[1:])
