@@ -126,9 +126,7 @@ def make_submissions(folder, lesson):
     name = exercises.about(lesson).file
     handed_out = _load(ROOT / "lessons" / name)
     solved = _load(ROOT / "solutions" / name)
-    marks = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
-    answers = {k: marks.sub("", c["source"]).rstrip() for k, c in _exercise_cells(solved).items()}
-    paths = []
+    answers, paths = _answers(solved), []
     for sample in samples(lesson):
         text = _make(sample, lesson, handed_out, answers)
         path = Path(folder) / sample.student / name
@@ -136,6 +134,21 @@ def make_submissions(folder, lesson):
         path.write_text(text, encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def _answers(solved):
+    """{exercise: source} of a solution notebook, without nbgrader's marks."""
+    marks = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
+    return {k: marks.sub("", c["source"]).rstrip() for k, c in _exercise_cells(solved).items()}
+
+
+def answers_with_slips(lesson, student):
+    """{exercise: source} of one of the samples "right", "partly_right" and "wrong"."""
+    (sample,) = (each for each in samples(lesson) if each.student == student)
+    file = exercises.about(lesson).file
+    solved, handed_out = _load(ROOT / "solutions" / file), _load(ROOT / "lessons" / file)
+    made = json.loads(_make(sample, lesson, handed_out, _answers(solved)))
+    return {key: cell["source"] for key, cell in _exercise_cells(made).items()}
 
 
 def _make(sample, lesson, handed_out, answers):

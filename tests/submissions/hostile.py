@@ -50,6 +50,8 @@ class Case:
     file: object = None
 
 
+# Those that mean no harm, in files that any grader reads.
+HONEST = "attention_right builds_on_earlier magics odd_error seeds surrogates syntax warns".split()
 FIRST = {"attention": "attention.scaled_dot_product", "positions": "positions.sinusoidal"}
 _KEY = "# exercise: positions.sinusoidal\n"
 _STEAL = '''
