@@ -185,7 +185,9 @@ def train_peer(recipe, pairs, validation, folder, language, every, minutes):
     scale = recipe.peak * recipe.warmup_steps**0.5
 
     def rate(step):  # counted from 0
-        return scale * min((step + 1) ** -0.5, (step + 1) * recipe.warmup_steps**-1.5)
+        rate = scale * min((step + 1) ** -0.5, (step + 1) * recipe.warmup_steps**-1.5)
+        left = (recipe.steps - step - 1) / max(1, recipe.cooldown_steps)
+        return rate * min(1.0, left) if recipe.cooldown_steps else rate
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     curve = Curve(folder / "curve_torch.jsonl", validation, language)
@@ -293,8 +295,9 @@ def record(arguments, recipe, pairs, folder, source, target):
         print(split, bleu[split], chrf[split], baselines[split], flush=True)
     result = {
         "command": f"python benchmarks/translation_quality.py --data {arguments.data}"
-        f" --pair {arguments.pair} --run FOLDER"
-        f" --steps {log[-1]['step']}",
+        f" --pair {arguments.pair} --run FOLDER --steps {log[-1]['step']}"
+        + f" --set {' '.join(arguments.set)}"
+        * bool(arguments.set),
         "hardware": runtime.hardware(),
         "note": arguments.note,
         "seed": recipe.seed,

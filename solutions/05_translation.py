@@ -872,7 +872,7 @@ for split, score in result["bleu"].items():
 # section 3, on calibration. Papineni et al. 2002, *BLEU*, sections 2 and 3. Post 2018, *A Call for Clarity in
 # Reporting BLEU Scores*, sections 2 and 3. Popović 2015, *chrF*, section 2.
 #
-# **In the library.** `course/translation/` holds what you built, `course/training.py` what keeps a run
+# **In the library.** `course/translation/` holds what you built, `course/training/` what keeps a run
 # alive; `tests/test_translation.py` compares the loss with PyTorch's and kills a training to see it go on.
 # Your points:
 

@@ -24,6 +24,17 @@ def test_the_papers_schedule_is_equation_3_with_the_first_step_1():
     assert float(schedule(0)) > 0
 
 
+def test_a_cooldown_leaves_what_was_before_it_and_ends_at_zero():
+    plain = training.InverseSquareRoot(64, 10)
+    cooled = training.InverseSquareRoot(64, 10, 1.0, cooldown_steps=20, total_steps=100)
+    for step in (1, 5, 10, 50, 80):
+        assert float(cooled(step - 1)) == float(plain(step - 1))
+    assert float(cooled(89)) == pytest.approx(float(plain(89)) / 2)
+    assert float(cooled(99)) == float(cooled(150)) == 0.0
+    with pytest.raises(ValueError, match="has to end before the cooldown begins"):
+        training.InverseSquareRoot(64, 10, 1.0, cooldown_steps=20, total_steps=29)
+
+
 def test_the_linear_schedule_reaches_its_peak_and_then_zero():
     schedule = training.WarmupLinear(2e-5, warmup_steps=10, total_steps=110)
     rates = [float(schedule(step - 1)) for step in (1, 5, 10, 60, 110, 200)]
@@ -39,7 +50,11 @@ def test_a_warm_up_longer_than_the_training_is_refused():
 
 @pytest.mark.parametrize(
     "schedule",
-    [training.InverseSquareRoot(64, 10, 2.0), training.WarmupLinear(0.1, 3, 9)],
+    [
+        training.InverseSquareRoot(64, 10, 2.0),
+        training.InverseSquareRoot(64, 4, 2.0, 3, 9),
+        training.WarmupLinear(0.1, 3, 9),
+    ],
     ids=lambda schedule: type(schedule).__name__,
 )
 def test_schedules_survive_their_config_and_run_in_an_optimizer(keras, schedule):

@@ -49,7 +49,8 @@ class Recipe:
         num_layers, d_model, num_heads, d_ff, dropout, norm, positions, tie_embeddings: the model's.
         max_tokens: ids of a batch, padding included, of source and target each.
         steps: updates in all.
-        peak: the largest learning rate, reached after `warmup_steps`; it then falls with the root.
+        peak: the largest learning rate, reached after `warmup_steps`; it then falls with the root,
+            and over the last `cooldown_steps` to 0.
         smoothing: ε of the loss.
         beta_2, epsilon, clipnorm: of Adam; 0.98 as in the paper, so that v follows the warm-up.
         seed: of the vocabulary's order, the weights, the shuffling and the dropout.
@@ -74,6 +75,7 @@ class Recipe:
     steps: int = 8000
     peak: float = 5e-3
     warmup_steps: int = 2000
+    cooldown_steps: int = 0
     smoothing: float = 0.1
     beta_2: float = 0.98
     epsilon: float = 1e-9
@@ -94,7 +96,9 @@ class Recipe:
     def optimizer(self):
         """Adam with the paper's schedule, scaled so that its largest rate is `peak`."""
         scale = self.peak * (self.d_model * self.warmup_steps) ** 0.5
-        schedule = InverseSquareRoot(self.d_model, self.warmup_steps, scale)
+        schedule = InverseSquareRoot(
+            self.d_model, self.warmup_steps, scale, self.cooldown_steps, self.steps
+        )
         return keras.optimizers.Adam(
             schedule, 0.9, self.beta_2, self.epsilon, clipnorm=self.clipnorm
         )
@@ -123,7 +127,9 @@ def train_translator(
     folder = Path(folder)
     _check_pairs(pairs)
     settings = {**asdict(recipe), "pairs": len(pairs)}
-    del settings["steps"], settings["patience"], settings["keep"]  # a run may be prolonged
+    del settings["patience"], settings["keep"]
+    if not recipe.cooldown_steps:
+        del settings["steps"], settings["cooldown_steps"]  # a run may be prolonged
     runtime.seed_everything(recipe.seed, deterministic=deterministic)
     tokenizer = _tokenizer(recipe, pairs, folder)
     model = TeacherForcing(recipe.model(tokenizer.vocab_size), recipe.smoothing)

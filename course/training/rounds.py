@@ -1,13 +1,4 @@
-"""Training that may die at any minute: schedules, rounds, checkpoints, logs, averages.
-
-Lessons 05, 07, 08 and 10 train with it. Keras' own BackupAndRestore restores whole epochs; here the
-unit is a *round* of so many steps, and everything that the next step depends on is kept: weights,
-the optimizer's moments, the step, the place in the shuffled data, and the state of each seed
-generator. So a run that was killed and goes on ends with the numbers of one that was not.
-
-Keras' `fit` tells a model that it trains by the argument `training` of its `call`, and on JAX by
-that alone: a model that lacks it, or does not hand it on, trains without dropout and says nothing.
-"""
+"""A run: rounds of steps, a log line and a checkpoint after each, and going on after a stop."""
 
 import json
 import time
@@ -15,68 +6,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 
 from course import runtime
-
-
-@keras.saving.register_keras_serializable("course")
-class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
-    """The paper's schedule: up in a straight line, then down with the root of the step.
-
-    lrate = scale · d_model^-0.5 · min(step^-0.5, step · warmup_steps^-1.5), where the first step is
-    1. The peak, at `warmup_steps`, is scale / √(d_model · warmup_steps).
-
-    Args:
-        d_model: width of the model.
-        warmup_steps: length of the straight line, 4000 in the paper.
-        scale: a factor, 1 in the paper.
-
-    Reference: Vaswani et al. 2017, section 5.3, equation 3.
-    """
-
-    def __init__(self, d_model, warmup_steps=4000, scale=1.0):
-        self.d_model, self.warmup_steps, self.scale = d_model, warmup_steps, scale
-
-    def __call__(self, step):
-        step = ops.cast(step, "float32") + 1.0  # Keras counts from 0, where the root is infinite
-        rising = step * self.warmup_steps**-1.5
-        return self.scale * self.d_model**-0.5 * ops.minimum(ops.rsqrt(step), rising)
-
-    def get_config(self):
-        names = ("d_model", "warmup_steps", "scale")
-        return {name: getattr(self, name) for name in names}
-
-
-@keras.saving.register_keras_serializable("course")
-class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """BERT's schedule: up in a straight line to the peak, then down in one to 0.
-
-    Args:
-        peak: the largest rate, reached at step `warmup_steps`.
-        warmup_steps: steps up; 0 starts at the peak.
-        total_steps: the step, counted from 1, at which the rate is 0 again.
-
-    Reference: Devlin et al. 2019, appendix A.2.
-    """
-
-    def __init__(self, peak, warmup_steps, total_steps):
-        if not 0 <= warmup_steps < total_steps:
-            raise ValueError(
-                f"warmup_steps = {warmup_steps} and total_steps = {total_steps}: "
-                "the warm-up has to end before the training does."
-            )
-        self.peak, self.warmup_steps, self.total_steps = peak, warmup_steps, total_steps
-
-    def __call__(self, step):
-        step = ops.cast(step, "float32") + 1.0
-        rising = step / max(self.warmup_steps, 1)
-        falling = (self.total_steps - step) / (self.total_steps - self.warmup_steps)
-        return self.peak * ops.clip(ops.minimum(rising, falling), 0.0, 1.0)
-
-    def get_config(self):
-        names = ("peak", "warmup_steps", "total_steps")
-        return {name: getattr(self, name) for name in names}
+from course.training.saving import checkpoints, load_checkpoint, save_checkpoint
 
 
 class Rounds(keras.utils.PyDataset):
@@ -298,103 +230,3 @@ class _Keeper(keras.callbacks.Callback):
         self.run.note(self.model, epoch, epochs, logs or {}, *spent)
         if self.run.exhausted:
             self.model.stop_training = True
-
-
-# Checkpoints
-
-
-def checkpoints(folder):
-    """The checkpoints of a run, the oldest first."""
-    return sorted((Path(folder) / "checkpoints").glob("step-*.safetensors"))
-
-
-def _named(model, optimizer):
-    """{name: variable}: the model's weights and seeds, and the optimizer's if asked for.
-
-    By their order, since Keras' paths count how many layers the process has made before.
-    """
-    named = {f"model.{i}.{v.name}": v for i, v in enumerate(model.variables)}
-    if optimizer:
-        named |= {f"optimizer.{i}": v for i, v in enumerate(model.optimizer.variables)}
-    return named
-
-
-def save_checkpoint(path, model, *, optimizer=False, note=None):
-    """Writes a model's variables to one safetensors file, whole or not at all.
-
-    Args:
-        path: the file.
-        model: a built `keras.Model`.
-        optimizer: whether to write the optimizer's variables too.
-        note: a dict of plain values that `load_checkpoint` gives back.
-    """
-    from safetensors.numpy import save
-
-    named = _named(model, optimizer)
-    arrays = {n: np.array(ops.convert_to_numpy(v.value), order="C") for n, v in named.items()}
-    runtime.write_atomically(path, save(arrays, {"note": json.dumps(note or {})}))
-
-
-def load_checkpoint(path, model, *, optimizer=False):
-    """Puts a checkpoint's numbers into a model of the same shape.
-
-    Args:
-        path: a file of `save_checkpoint`, or {name: array} as `average` returns.
-        model: a built `keras.Model`.
-        optimizer: whether to load the optimizer's variables, too.
-
-    Returns:
-        The note that was saved with it.
-
-    Raises:
-        ValueError: if the file is damaged, or lacks a variable or has one of another shape.
-    """
-    arrays, note = (path, {}) if isinstance(path, dict) else _read(path)
-    named = _named(model, optimizer)
-    wrong = [n for n in named if n not in arrays or arrays[n].shape != tuple(named[n].shape)]
-    if wrong:
-        raise ValueError(
-            f"the checkpoint does not fit the model: {len(wrong)} of {len(named)} variables are "
-            f"missing or have another shape, among them {wrong[0]}. Make the model as it was made "
-            "when the checkpoint was saved."
-        )
-    for name, variable in named.items():
-        variable.assign(arrays[name])
-    return note
-
-
-def _read(path):
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            note = json.loads((file.metadata() or {}).get("note", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path} is no whole checkpoint ({error}): delete it, and the one before counts."
-        ) from None
-
-
-def average(paths):
-    """The mean of each weight over several checkpoints, often better than any of them.
-
-    Args:
-        paths: files of `save_checkpoint`.
-
-    Returns:
-        {name: array} for `load_checkpoint`.
-
-    Reference: Vaswani et al. 2017, section 6.1, "averaging the last 5 checkpoints".
-    """
-    paths = list(paths)
-    if not paths:
-        raise ValueError("there is no checkpoint to average: give at least one path.")
-    total = {}
-    for path in paths:
-        for name, array in _read(path)[0].items():
-            if array.dtype.kind != "f":  # a step or a seed has no mean
-                total[name] = array
-            else:
-                total[name] = total.get(name, 0.0) + array.astype("float64") / len(paths)
-    return {n: a.astype("float32") if a.dtype == "float64" else a for n, a in total.items()}
