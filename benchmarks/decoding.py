@@ -1,11 +1,12 @@
 """How fast sentences are decoded: greedy and beam 4, against Marian and a loop without a cache.
 
-    python benchmarks/decoding.py [--record] [--sentences 100] [--repeats 3] [--model FILE]
+    python benchmarks/decoding.py [--record] [--sentences 100] [--repeats 3] [--run FOLDER]
 
-The model has 4 + 4 layers of width 128 and 8,000 ids, with random weights or those of a saved
-`Transformer` (FILE, with tied embeddings and an output bias). Hugging Face's Marian gets the same
-weights and must return the same ids, so that all do the same work. With random weights the end is
-kept out: every sentence is written to `--length` ids. The sentences are Multi30k's where
+The model has 4 + 4 layers of width 128 and 8,000 ids, with random weights, or is that of a run of
+`course train translation --set norm=post`, as Marian is (FOLDER). Hugging Face's Marian gets the
+same weights and must return the same ids, so that all do the same work. With random weights the end
+is kept out: every sentence is written to `--length` ids; a trained model ends sentences where it
+would, and some never. The sentences are Multi30k's where
 `COURSE_DATA` has them, else the embedded world's. The loop without a cache is that of TensorFlow's
 Transformer tutorial, which reads source and text again for each id, one sentence at a time; and
 the same for all sentences at once.
@@ -27,13 +28,17 @@ import numpy as np
 
 SIZES = {"num_layers": 4, "d_model": 128, "num_heads": 8, "d_ff": 512}
 VOCABULARY, PAD, END, FIRST_WORD = 8000, 0, 3, 4
+START = PAD  # as in Marian; a trained model has a start symbol of its own
 POSITIONS, BATCH = (8, 16, 32, 64, 128, 256, 512), 16
 RESULT = Path(__file__).parent / "results" / "decoding_speed.json"
-SETTINGS = {"start_id": PAD, "end_id": END, "pad_id": PAD, "never": (PAD,)}
 
 
-def source_ids(count):
-    """Ids `(count, length)` of real sentences, and the name of the data; a word is a token."""
+def settings(start=START):
+    return {"start_id": start, "end_id": END, "pad_id": PAD, "never": (PAD, start)}
+
+
+def texts(count):
+    """Real English sentences, and the name of the data."""
     from course import data
 
     try:
@@ -42,23 +47,48 @@ def source_ids(count):
     except (data.DataError, OSError):
         name, column = "world-en-de", "source"
         rows = data.load(name, "test")
-    texts = [re.findall(r"\w+|[^\w\s]", row[column].lower()) for row in rows[:count]]
-    known = Counter(word for text in texts for word in text).most_common(VOCABULARY - FIRST_WORD)
-    ids = {word: i + FIRST_WORD for i, (word, _) in enumerate(known)}
-    source = np.full((len(texts), max(map(len, texts)) + 1), PAD, "int32")
-    for row, text in zip(source, texts, strict=True):
-        row[: len(text) + 1] = [*(ids[word] for word in text), END]
+    return [row[column] for row in rows[:count]], name
+
+
+def source_ids(count, tokenizer=None):
+    """Ids `(count, length)` of real sentences, and the name of the data.
+
+    Those of a tokenizer, or one id a word.
+    """
+    found, name = texts(count)
+    if tokenizer is not None:
+        rows = [ids[1:] for ids in tokenizer.encode_batch(found)]
+    else:
+        words = [re.findall(r"\w+|[^\w\s]", text.lower()) for text in found]
+        known = Counter(word for text in words for word in text)
+        known = known.most_common(VOCABULARY - FIRST_WORD)
+        ids = {word: i + FIRST_WORD for i, (word, _) in enumerate(known)}
+        rows = [[*(ids[word] for word in text), END] for text in words]
+    source = np.full((len(rows), max(map(len, rows))), PAD, "int32")
+    for row, ids in zip(source, rows, strict=True):
+        row[: len(ids)] = ids
     return source, name
 
 
-def our_model(path, seed):
+def trained_model(folder):
+    """The model of a translation run, and its tokenizer."""
+    from course.translation import load_translator
+
+    translator = load_translator(folder)
+    model, tokenizer = translator.model, translator.tokenizer
+    if model.encoder.blocks[0].norm != "post" or model.tie_embeddings != "all":
+        raise SystemExit(f"{folder}: Marian is post-norm, so train with --set norm=post")
+    if (tokenizer.pad_id, tokenizer.end_id) != (PAD, END):
+        raise SystemExit(f"{folder}: expected padding and end to be ids {PAD} and {END}")
+    return model, tokenizer
+
+
+def our_model(seed):
     """A `Transformer` as Marian is laid out: one table of embeddings, a bias on the logits."""
     import keras
 
     from course.transformer import Transformer
 
-    if path is not None:
-        return keras.models.load_model(path)
     keras.utils.set_random_seed(seed)
     model = Transformer(
         **SIZES,
@@ -75,8 +105,8 @@ def our_model(path, seed):
     return model
 
 
-def marian_of(model):
-    """A `MarianMTModel` of the same sizes with the same weights."""
+def marian_of(model, start=START):
+    """A `MarianMTModel` of the same sizes with the same weights; `start` is its start symbol."""
     import torch
     from transformers import MarianConfig, MarianMTModel
 
@@ -97,7 +127,7 @@ def marian_of(model):
         pad_token_id=PAD,
         eos_token_id=END,
         forced_eos_token_id=None,
-        decoder_start_token_id=PAD,
+        decoder_start_token_id=start,
     )
     marian = MarianMTModel(config).eval()
     with torch.no_grad():
@@ -115,7 +145,8 @@ def marian_pairs(model, marian):
 
     body = marian.model
     yield body.shared.weight, numbers(model.target_embedding.embeddings)
-    yield marian.final_logits_bias, numbers(model.bias)
+    if model.bias is not None:
+        yield marian.final_logits_bias, numbers(model.bias)
     for ours, positions, theirs in (
         (model.encoder, model.source_positions, body.encoder),
         (model.decoder, model.target_positions, body.decoder),
@@ -155,7 +186,7 @@ def generate(marian, source, length, num_beams):
         max_new_tokens=length,
         num_beams=num_beams,
         do_sample=False,
-        bad_words_ids=[[PAD]],
+        bad_words_ids=[[i] for i in {PAD, marian.config.decoder_start_token_id}],
     )[:, 1:].numpy()
     # Where the padding is id 0, its beam search fills up with the end instead.
     after = (np.cumsum(found == END, axis=1) - (found == END)) > 0
@@ -163,7 +194,7 @@ def generate(marian, source, length, num_beams):
     return np.pad(found, ((0, 0), (0, length - found.shape[1])), constant_values=PAD)
 
 
-def without_cache(model, length):
+def without_cache(model, length, start):
     """The tutorial's loop: `loop(source_ids)` gives the same ids as greedy search."""
     import tensorflow as tf
 
@@ -173,7 +204,9 @@ def without_cache(model, length):
 
         def body(i, ids, done):
             logits = model((source, ids))[:, -1]  # the source, and all ids so far, once more
-            logits = tf.where(tf.range(logits.shape[-1]) == PAD, -np.inf, logits)
+            never = tf.range(logits.shape[-1])
+            never = tf.logical_or(never == PAD, never == start)
+            logits = tf.where(never, -np.inf, logits)
             chosen = tf.where(done, PAD, tf.argmax(logits, -1, "int32"))
             ids = tf.concat([ids, chosen[:, None]], 1)
             return i + 1, ids, tf.logical_or(done, chosen == END)
@@ -181,7 +214,7 @@ def without_cache(model, length):
         _, ids, _ = tf.while_loop(
             lambda i, ids, done: tf.logical_and(i < length, tf.logical_not(tf.reduce_all(done))),
             body,
-            (0, tf.fill((batch, 1), PAD), tf.zeros((batch,), "bool")),
+            (0, tf.fill((batch, 1), start), tf.zeros((batch,), "bool")),
             shape_invariants=(
                 tf.TensorShape([]),
                 tf.TensorShape([None, None]),
@@ -203,7 +236,7 @@ def seconds(function, repeats):
     return median(times), result
 
 
-def compare(model, source, length, repeats):
+def compare(model, source, length, repeats, start):
     """{way: {"seconds", "sentences_per_second"}} of each, in one run."""
     import keras
 
@@ -213,18 +246,18 @@ def compare(model, source, length, repeats):
 
     def ours(num_beams):
         if num_beams == 1:
-            return numpy(decoding.greedy(model, source, max_length=length, **SETTINGS))
+            return numpy(decoding.greedy(model, source, max_length=length, **settings(start)))
         found, _ = decoding.beam_search(
-            model, source, max_length=length, num_beams=num_beams, **SETTINGS
+            model, source, max_length=length, num_beams=num_beams, **settings(start)
         )
         return numpy(found)[:, 0]
 
     ways = {"greedy, ours": lambda: ours(1), "beam 4, ours": lambda: ours(4)}
-    marian = marian_of(model)
+    marian = marian_of(model, start)
     ways["greedy, Marian"] = lambda: generate(marian, source, length, 1)
     ways["beam 4, Marian"] = lambda: generate(marian, source, length, 4)
     if tensorflow:
-        loop = without_cache(model, length)
+        loop = without_cache(model, length, start)
         few = source[: max(1, len(source) // 10)]  # one at a time takes long: a tenth of them
         ways["no cache, all at once"] = lambda: loop(source).numpy()
         ways["no cache, one at a time"] = lambda: [loop(row[row != PAD][None]) for row in few]
@@ -291,7 +324,7 @@ def main():
     parser.add_argument("--length", type=int, default=32, help="most ids a sentence")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", help="a saved Transformer, instead of random weights")
+    parser.add_argument("--run", help="a translation run's folder, instead of random weights")
     parser.add_argument("--remapping", choices=("on", "off"), help="Grappler's, on TensorFlow")
     arguments = parser.parse_args()
 
@@ -308,9 +341,12 @@ def main():
     import torch
 
     torch.set_num_threads(runtime.cores())
-    source, name = source_ids(arguments.sentences)
-    model = our_model(arguments.model, arguments.seed)
-    results = compare(model, source, arguments.length, arguments.repeats)
+    model, tokenizer, start = our_model(arguments.seed), None, START
+    if arguments.run:
+        model, tokenizer = trained_model(arguments.run)
+        start = tokenizer.start_id
+    source, name = source_ids(arguments.sentences, tokenizer)
+    results = compare(model, source, arguments.length, arguments.repeats, start)
     cached, uncached = one_more_id(model, arguments.repeats)
 
     table = Table(title=f"{len(source)} sentences of {name}, at most {arguments.length} ids each")
@@ -336,7 +372,7 @@ def main():
         versions = runtime.versions() | {n: metadata.version(n) for n in ("torch", "transformers")}
         options = "".join(
             f" --{key} {getattr(arguments, key)}"
-            for key in ("sentences", "length", "repeats", "model", "remapping")
+            for key in ("sentences", "length", "repeats", "run", "remapping")
             if getattr(arguments, key)
         )
         result = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import PROVING, ROOT, numbers
 
-from course.decoding import choosing, compiling
+from course.decoding import choosing, compiling, loops
 from course.exercises.judging import error as parity_error
 
 pytestmark = pytest.mark.backend
@@ -356,6 +356,43 @@ def test_a_beam_search_from_prompts_is_that_of_each_prompt_alone(decoding, rng):
         assert parity_error(numbers(score)[0], scores[i]) < TIGHT
 
 
+def test_sentences_that_are_done_leave_the_batch_and_change_no_other(
+    decoding, rng, backend, monkeypatch
+):
+    model = translator(rng)
+    source = sources(rng, 24)
+    settings = {"max_length": 30} | MARIAN
+
+    def all_three():
+        found = decoding.greedy(model, source, **settings)
+        drawn = decoding.sample(model, source, seed=3, temperature=0.5, **settings)
+        beams, scores = decoding.beam_search(model, source, num_results=2, **settings)
+        return [numbers(x) for x in (found, drawn, beams, scores)]
+
+    left, shrunk = [], loops._shrunk
+    monkeypatch.setattr(loops, "_shrunk", lambda *a: left.append(a[-1]) or shrunk(*a))
+    with_fewer = all_three()
+    assert set(left) == ({1, 4} if backend == "tensorflow" else set())
+    monkeypatch.setattr(compiling, "may_shrink", lambda model: False)
+    compiling._graphs.pop(model)
+    for some, whole in zip(with_fewer, all_three(), strict=True):
+        assert len({*lengths_of(whole).ravel()}) > 1 or whole.dtype.kind == "f"
+        assert (some == whole).all()
+
+
+@pytest.mark.needs_tf
+def test_rows_are_computed_for_sentences_that_go_on_only(decoding, backend):
+    if backend != "tensorflow":
+        pytest.skip("on JAX all shapes are known from the start")
+    goes_on, ends = 1, 2  # after id 1 comes id 1, after id 2 the end
+    table = np.zeros((4, 4))
+    table[goes_on, goes_on] = table[ends, END] = 9
+    model = Table(table)
+    prompt = np.array([[goes_on]] * 2 + [[ends]] * 6, "int32")
+    decoding.greedy(model, prompt, max_length=5, end_id=END)
+    assert model.steps == [8, 2, 2, 2, 2]
+
+
 # What a search must find
 
 
@@ -430,7 +467,7 @@ def test_it_stops_when_all_are_done_and_not_before(decoding):
         model = chain(39)
         ids = numbers(decoding.greedy(model, np.array(starts)[:, None], **settings))
         assert lengths_of(np.where(ids < 0, 0, ids + 1)).tolist() == starts
-        assert model.steps == [len(starts)] * max(starts)
+        assert len(model.steps) == max(starts) and model.steps[0] == len(starts)
     model = chain(39)
     starts = np.array([[3], [7]])
     decoding.beam_search(model, starts, num_beams=2, early_stopping="never", **settings)
@@ -438,7 +475,7 @@ def test_it_stops_when_all_are_done_and_not_before(decoding):
     model = chain(39)
     decoding.beam_search(model, starts, num_beams=2, length_penalty=0.0, **settings)
     assert 7 <= len(model.steps) <= 9 < never < 40
-    assert model.steps[0] == 2 and set(model.steps[1:]) == {4}  # the first step has no beams yet
+    assert model.steps[:2] == [2, 4]  # the first step has no beams yet
 
 
 def test_a_prompt_is_read_at_once_as_far_as_all_reach(decoding):

@@ -9,12 +9,15 @@ take any model with two methods, encoder-decoder or decoder-only:
                                                      → logits `(rows, vocab_size)` of the next
 
 `inputs` are the source ids, or the prompts where there is no source. A cache is a nest of tensors,
-rows first. Two more methods are used where a model has them: `reorder_cache(cache, rows)` by beam
-search (else every tensor of the nest is reordered), and `grow_cache(cache, max_length)` (else the
-cache has its full length from the start). `course.transformer.Transformer` has all four.
+rows first. Three more methods are used where a model has them: `reorder_cache(cache, rows)` by beam
+search (else every tensor of the nest is reordered), `grow_cache(cache, max_length)` (else the cache
+has its full length from the start), and `keep_sources(cache, sources, rows)`, which leaves out the
+sentences that are done (else they stay, where a model has a `reorder_cache` of its own).
+`course.transformer.Transformer` has all five.
 
 A call is one compiled graph with its loop inside, on TensorFlow and on JAX, and ends when all rows
-are done. In a graph of your own, such as an exported model, the functions are plain operations.
+are done. On TensorFlow without XLA sentences leave it as they end. In a graph of your own, such as
+an exported model, the functions are plain operations.
 """
 
 from course.decoding.choosing import repetition_penalty, top_k, top_p

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from course import runtime
+from course.decoding.loops import may_shrink
 
 _graphs = weakref.WeakKeyDictionary()  # {model: {(function, settings, shapes): compiled}}
 
@@ -17,8 +18,8 @@ def call(function, model, inputs, draws, given, *settings):
         raise ValueError(f"max_length = {given[0]}: write at least 1 id.")
     inputs, draws = tensors(inputs), tensors(draws)
     if inside_a_graph(inputs):
-        return _as_written(function)(model, inputs, draws, given, 1, *settings)
-    settings = (given, _read_at_once(inputs, given), *settings)
+        return _as_written(function)(model, inputs, draws, given, 1, False, *settings)
+    settings = (given, _read_at_once(inputs, given), may_shrink(model), *settings)
     arrays = [inputs] if draws is None else [inputs, draws]
     graphs = _graphs.setdefault(model, {})
     key = (function, settings, tuple(len(x.shape) for x in keras.tree.flatten(arrays)))

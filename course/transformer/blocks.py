@@ -328,6 +328,18 @@ class Decoder(Encoder):
             for words, memory_words in cache
         ]
 
+    def keep_sources(self, cache, sources, rows):
+        """The cache of some sources only.
+
+        Args:
+            cache: what `start_cache` or an earlier call returned.
+            sources: integer tensor `(n,)`, which of the memory's rows stay.
+            rows: integer tensor, which of the words' rows do: those that continue these sources.
+        """
+        words = [tuple(ops.take(part, rows, axis=0) for part in words) for words, _ in cache]
+        memory = [tuple(ops.take(part, sources, axis=0) for part in memory) for _, memory in cache]
+        return list(zip(words, memory, strict=True))
+
     def grow_cache(self, cache, max_length):
         """The cache with room for `max_length` words, those in it kept."""
 

@@ -191,6 +191,14 @@ class Transformer(keras.Model):
         """What `Decoder.reorder_cache` does."""
         return cache | {"blocks": self.decoder.reorder_cache(cache["blocks"], rows)}
 
+    def keep_sources(self, cache, sources, rows):
+        """What `Decoder.keep_sources` does."""
+        mask = ops.take(cache["source_mask"], sources, axis=0)
+        return {
+            "blocks": self.decoder.keep_sources(cache["blocks"], sources, rows),
+            "source_mask": mask,
+        }
+
     def _check_room(self, max_length):
         positions, known = self.target_positions, isinstance(max_length, int)
         if positions is not None and known and max_length > positions.max_length:
