@@ -388,9 +388,12 @@ def test_rows_are_computed_for_sentences_that_go_on_only(decoding, backend):
     table = np.zeros((4, 4))
     table[goes_on, goes_on] = table[ends, END] = 9
     model = Table(table)
-    prompt = np.array([[goes_on]] * 2 + [[ends]] * 6, "int32")
+    prompt = np.array([[goes_on]] * 4 + [[ends]] * 12, "int32")
     decoding.greedy(model, prompt, max_length=5, end_id=END)
-    assert model.steps == [8, 2, 2, 2, 2]
+    assert model.steps == [16, 4, 4, 4, 4]
+    model = Table(table)  # few rows are not worth the larger graph
+    decoding.greedy(model, prompt[:8], max_length=5, end_id=END)
+    assert model.steps == [8, 8, 8, 8, 8]
 
 
 # What a search must find

@@ -9,6 +9,8 @@ from keras import ops
 from course import runtime
 from course.decoding.loops import may_shrink
 
+# A graph whose batch can shrink takes a third longer to make: it has to pay for a batch this large.
+MANY = 16
 _graphs = weakref.WeakKeyDictionary()  # {model: {(function, settings, shapes): compiled}}
 
 
@@ -19,7 +21,8 @@ def call(function, model, inputs, draws, given, *settings):
     inputs, draws = tensors(inputs), tensors(draws)
     if inside_a_graph(inputs):
         return _as_written(function)(model, inputs, draws, given, 1, False, *settings)
-    settings = (given, _read_at_once(inputs, given), may_shrink(model), *settings)
+    shrinks = len(keras.tree.flatten(inputs)[0]) >= MANY and may_shrink(model)
+    settings = (given, _read_at_once(inputs, given), shrinks, *settings)
     arrays = [inputs] if draws is None else [inputs, draws]
     graphs = _graphs.setdefault(model, {})
     key = (function, settings, tuple(len(x.shape) for x in keras.tree.flatten(arrays)))
