@@ -223,7 +223,7 @@ class Nursery:
             "memory": limits.memory,
             "file_size": limits.file_size,
             # A framework starts threads by the number of cores.
-            "processes": limits.processes + 8 * runtime.cores(),
+            "processes": limits.processes + 8 * runtime.cores() + _others(self.level, uid),
             "work": home,
             "environment": _environment(home) | {MARK: mark},
             "reachable": visible.reachable(),
@@ -254,6 +254,18 @@ class Nursery:
         self._let_go()
         self.process = None
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _others(level, uid):
+    """Processes and threads that the system counts to a submission's, being of the same user."""
+    if level == confine.NAMESPACES or uid is not None or not os.path.isdir("/proc"):
+        return 0
+    count = 0
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{name}").st_uid == os.getuid():
+                count += len(os.listdir(f"/proc/{name}/task"))
+    return count
 
 
 def _open_to_all(path):
