@@ -5,14 +5,15 @@
 The model has 4 + 4 layers of width 128 and 8,000 ids, with random weights, or is that of a run of
 `course train translation --set norm=post`, as Marian is (FOLDER). Hugging Face's Marian gets the
 same weights and must return the same ids, so that all do the same work. With random weights the end
-is kept out: every sentence is written to `--length` ids; a trained model ends sentences where it
-would, and some never. The sentences are Multi30k's where
-`COURSE_DATA` has them, else the embedded world's. The loop without a cache is that of TensorFlow's
-Transformer tutorial, which reads source and text again for each id, one sentence at a time; and
-the same for all sentences at once.
+is kept out: every sentence is written to `--length` ids (32). A trained model ends sentences where
+it would, and some never: they end at the length that `translate` allows, 1.5 times that of the
+longest source plus 10. The sentences are Multi30k's where `COURSE_DATA` has them, else the embedded
+world's. The loop without a cache is that of TensorFlow's Transformer tutorial, which reads source
+and text again for each id, one sentence at a time; and the same for all sentences at once.
 
-The last table is the time of one more id against the number of ids before it, with and without a
-cache. `--record` writes benchmarks/results/decoding_speed.json, which lesson 06 shows.
+With random weights a last table is the time of one more id against the number of ids before it,
+with and without a cache. `--record` writes benchmarks/results/decoding_speed.json, or with a run
+decoding_trained.json; lesson 06 shows both.
 """
 
 import argparse
@@ -30,7 +31,7 @@ SIZES = {"num_layers": 4, "d_model": 128, "num_heads": 8, "d_ff": 512}
 VOCABULARY, PAD, END, FIRST_WORD = 8000, 0, 3, 4
 START = PAD  # as in Marian; a trained model has a start symbol of its own
 POSITIONS, BATCH = (8, 16, 32, 64, 128, 256, 512), 16
-RESULT = Path(__file__).parent / "results" / "decoding_speed.json"
+RESULTS = Path(__file__).parent / "results"
 
 
 def settings(start=START):
@@ -81,6 +82,24 @@ def trained_model(folder):
     if (tokenizer.pad_id, tokenizer.end_id) != (PAD, END):
         raise SystemExit(f"{folder}: expected padding and end to be ids {PAD} and {END}")
     return model, tokenizer
+
+
+def sizes_of(model):
+    block = model.encoder.blocks[0]
+    return {
+        "num_layers": len(model.encoder.blocks),
+        "d_model": model.target_embedding.embeddings.shape[1],
+        "num_heads": block.self_attention.num_heads,
+        "d_ff": block.feed_forward.inner.units,
+        "vocabulary": model.target_embedding.embeddings.shape[0],
+    }
+
+
+def describe(folder):
+    """What the weights of a run are, in words."""
+    log = (Path(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    recipe = json.loads((Path(folder) / "recipe.json").read_text(encoding="utf-8"))
+    return f"a post-norm run of {json.loads(log[-1])['step']:,} steps, peak {recipe['peak']}"
 
 
 def our_model(seed):
@@ -319,9 +338,9 @@ def one_more_id(model, repeats):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser.add_argument("--record", action="store_true", help="write the result file")
     parser.add_argument("--sentences", type=int, default=100)
-    parser.add_argument("--length", type=int, default=32, help="most ids a sentence")
+    parser.add_argument("--length", type=int, help="most ids a sentence")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--run", help="a translation run's folder, instead of random weights")
@@ -346,10 +365,10 @@ def main():
         model, tokenizer = trained_model(arguments.run)
         start = tokenizer.start_id
     source, name = source_ids(arguments.sentences, tokenizer)
-    results = compare(model, source, arguments.length, arguments.repeats, start)
-    cached, uncached = one_more_id(model, arguments.repeats)
+    length = arguments.length or (source.shape[1] * 3 // 2 + 10 if arguments.run else 32)
+    results = compare(model, source, length, arguments.repeats, start)
 
-    table = Table(title=f"{len(source)} sentences of {name}, at most {arguments.length} ids each")
+    table = Table(title=f"{len(source)} sentences of {name}, at most {length} ids each")
     for column in ("way", "seconds", "sentences a second", "ours is faster by"):
         table.add_column(column, justify="right")
     for way, result in results.items():
@@ -360,21 +379,27 @@ def main():
         cells = (f"{result['seconds']:.2f}", f"{rate:.1f}", f"{ratio:.1f} ×")
         table.add_row(way, *("" if "ours" in way and c.endswith("×") else c for c in cells))
     Console(width=110).print(table)
-    table = Table(title=f"milliseconds of one more id for {BATCH} sentences")
-    for column in ("ids before", "with a cache", "without", "ratio"):
-        table.add_column(column, justify="right")
-    for count, a, b in zip(POSITIONS, cached, uncached, strict=True):
-        table.add_row(f"{count}", f"{a:.2f}", f"{b:.2f}", f"{b / a:.1f}")
-    Console(width=110).print(table)
+    cost = {}
+    if not arguments.run:
+        cached, uncached = one_more_id(model, arguments.repeats)
+        cost = {"batch": BATCH, "with_cache_ms": cached, "without_cache_ms": uncached}
+        cost = {"ids_before": list(POSITIONS), **cost}
+        table = Table(title=f"milliseconds of one more id for {BATCH} sentences")
+        for column in ("ids before", "with a cache", "without", "ratio"):
+            table.add_column(column, justify="right")
+        for count, a, b in zip(POSITIONS, cached, uncached, strict=True):
+            table.add_row(f"{count}", f"{a:.2f}", f"{b:.2f}", f"{b / a:.1f}")
+        Console(width=110).print(table)
     if arguments.record:
         from importlib import metadata
 
         versions = runtime.versions() | {n: metadata.version(n) for n in ("torch", "transformers")}
         options = "".join(
             f" --{key} {getattr(arguments, key)}"
-            for key in ("sentences", "length", "repeats", "run", "remapping")
+            for key in ("sentences", "length", "repeats", "remapping")
             if getattr(arguments, key)
         )
+        options += " --run FOLDER" * bool(arguments.run)
         result = {
             "command": f"python benchmarks/decoding.py --record{options} --seed {arguments.seed}",
             "hardware": f"{runtime.cores()} CPU cores; {os.environ['KERAS_BACKEND']} backend; "
@@ -382,16 +407,15 @@ def main():
             "seed": arguments.seed,
             "data": name,
             "sentences": len(source),
-            "length": arguments.length,
-            "sizes": SIZES | {"vocabulary": VOCABULARY},
+            "length": length,
+            "weights": describe(arguments.run) if arguments.run else "random",
+            "sizes": sizes_of(model),
             "speed": results,
-            "ids_before": list(POSITIONS),
-            "batch": BATCH,
-            "with_cache_ms": cached,
-            "without_cache_ms": uncached,
+            **cost,
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
+        path = RESULTS / f"decoding_{'trained' if arguments.run else 'speed'}.json"
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(f"written to benchmarks/results/{path.name}")
 
 
 if __name__ == "__main__":

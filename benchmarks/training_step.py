@@ -1,17 +1,23 @@
 """Time of a training step beside keras-hub, the TensorFlow tutorial's layout, torch and Marian.
 
     python benchmarks/training_step.py [--record] [--data multi30k] [--rounds 7] [--only ours torch]
+    python benchmarks/training_step.py --parts [--record]
 
 4 + 4 layers, d_model 128, d_ff 512, 8 heads, vocabularies of 8,000, dropout 0.1, Adam, float32.
 Without `--data`: batches of 64 × (32 + 32) ids, a fifth of them padding; every peer trains on the
 same ones. With `--data`: the sentences of that data set. We train on `TokenBatches` of 4,096 ids;
 `ours, naive` and the peers on random batches of 64 sentences, each padded to its longest.
 
+`--parts` changes one thing in our step at a time, and so says what each is worth; and it times the
+forward pass to the logits alone, with and without Grappler's remapping of operations.
+
 Each peer lives in a process of its own; they take turns, so that a busy moment meets them all.
-Prints medians of the rounds. `--record` writes benchmarks/results/training_step[_DATA].json.
+Prints medians of the rounds. `--record` writes benchmarks/results/training_step[_DATA].json, or
+training_step_parts.json.
 """
 
 import argparse
+import functools
 import json
 import statistics
 import subprocess
@@ -73,18 +79,53 @@ def padded(rows):
 # The peers: each returns a function that trains on one batch
 
 
-def ours(batches):
+def our_transformer(dropout=DROPOUT):
+    from course import runtime
+    from course.transformer import Transformer
+
+    runtime.seed_everything(SEED)
+    return Transformer(LAYERS, D_MODEL, HEADS, D_FF, VOCABULARY, VOCABULARY, dropout=dropout)
+
+
+def ours(batches, dropout=DROPOUT, jit_compile=None, mixed=None):
     import keras
 
     from course import runtime
-    from course.transformer import Transformer
     from course.translation import TeacherForcing
 
-    runtime.seed_everything(SEED)
-    model = Transformer(LAYERS, D_MODEL, HEADS, D_FF, VOCABULARY, VOCABULARY, dropout=DROPOUT)
-    model = TeacherForcing(model, smoothing=0.0)
-    model.compile(keras.optimizers.Adam(1e-4), jit_compile=runtime.jit_compile())
+    if mixed:
+        keras.mixed_precision.set_dtype_policy(mixed)
+    model = TeacherForcing(our_transformer(dropout), smoothing=0.0)
+    jit_compile = runtime.jit_compile() if jit_compile is None else jit_compile
+    model.compile(keras.optimizers.Adam(1e-4), jit_compile=jit_compile)
     return keras_step(model)
+
+
+def in_one_part(batches):
+    """The loss of all labels at once: one array of logits."""
+    from course.translation import loss
+
+    loss.summed_cross_entropy = functools.partial(loss.summed_cross_entropy, parts=1)
+    return ours(batches)
+
+
+def logits_everywhere(batches):
+    """Our layers with the loss that tutorials write: logits at padding too, and all kept."""
+    import keras
+
+    model = our_transformer()
+    model.compile(keras.optimizers.Adam(1e-4), masked_loss, jit_compile=False)
+    return keras_step(model)
+
+
+def forward(batches, remapping=True):
+    """The logits alone, in a TensorFlow graph."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"remapping": remapping})
+    model = our_transformer()
+    logits = tf.function(lambda source, given: model((source, given)), autograph=False)
+    return lambda source, given, labels: logits(source, given).numpy()
 
 
 def keras_step(model):
@@ -268,6 +309,16 @@ PEERS = {
     "torch": torch_peer,
     "Marian": marian,
 }
+PARTS = {
+    "ours": ours,
+    "compiled by XLA": functools.partial(ours, jit_compile=True),
+    "all logits at once": in_one_part,
+    "logits at padding too": logits_everywhere,
+    "no dropout": functools.partial(ours, dropout=0.0),
+    "mixed_bfloat16": functools.partial(ours, mixed="mixed_bfloat16"),
+    "forward": forward,
+    "forward, no remapping": functools.partial(forward, remapping=False),
+}
 
 
 def serve(name, data, count):
@@ -280,7 +331,7 @@ def serve(name, data, count):
         batches = real_batches(data, count, bucketed=peer == "ours" and not naive)
     else:
         batches = dense_batches(count)
-    step = PEERS[peer](batches)
+    step = (PEERS | PARTS)[peer](batches)
     for batch in batches:
         step(*batch)  # compiles, and makes the optimizer's variables
     real = sum(int((x != 0).sum()) for batch in batches for x in (batch[0], batch[2]))
@@ -298,6 +349,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batches", type=int, help="batches a round")
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--parts", action="store_true", help="ours, one change at a time")
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -310,7 +362,7 @@ def main():
 
     from course import runtime
 
-    names = list(arguments.only)
+    names = list(PARTS if arguments.parts else arguments.only)
     if arguments.data and "ours" in names:
         names.insert(1, "ours/naive")
     workers, facts = {}, {}
@@ -348,9 +400,11 @@ def main():
             "seconds_a_step": round(median / facts[name]["batches"], 4),
             "tokens_a_second": round(facts[name]["tokens"] / median),
         }
-    best = max((row["tokens_a_second"] for n, row in rows.items() if "ours" not in n), default=None)
+    others = (row["tokens_a_second"] for n, row in rows.items() if "ours" not in n)
+    best = rows["ours"]["tokens_a_second"] if arguments.parts else max(others, default=None)
     table = Table(title=f"training, float32, {arguments.data or 'dense'}; {runtime.hardware()}")
-    for column in ("", "s a step", "real tokens a s", "to the best peer"):
+    compared = "to ours" if arguments.parts else "to the best peer"
+    for column in ("", "s a step", "real tokens a s", compared):
         table.add_column(column, justify="right")
     for name, row in rows.items():
         ratio = f"{row['tokens_a_second'] / best:.2f}" if best else ""
@@ -364,7 +418,8 @@ def main():
             "rounds": arguments.rounds,
             "rows": rows,
         }
-        path = RESULTS / f"training_step{'_' + arguments.data if arguments.data else ''}.json"
+        which = "parts" if arguments.parts else arguments.data
+        path = RESULTS / f"training_step{'_' + which if which else ''}.json"
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(f"written to benchmarks/results/{path.name}")
     return None

@@ -3,6 +3,7 @@
     python benchmarks/translation_quality.py --data multi30k --run FOLDER [--steps 8000]
     python benchmarks/translation_quality.py --data multi30k --run FOLDER --peer [--minutes 30]
     python benchmarks/translation_quality.py --data multi30k --run FOLDER --record
+    python benchmarks/translation_quality.py --data multi30k --run FOLDER --peer --record
     python benchmarks/translation_quality.py --data multi30k --run FOLDER --losses NAME [--note …]
 
 The first command trains by `course.translation.Recipe`'s defaults, the second the same model made
@@ -10,7 +11,8 @@ of `torch.nn.Transformer`, with the vocabulary, batches, loss and schedule of th
 a curve: seconds and CPU seconds of training so far, and BLEU of the validation sentences by greedy
 search with the weights as they are, which is not counted. Both go on where they were stopped. The
 third scores the test splits, once, with the mean of the last checkpoints and four beams, prints
-the table with the baselines, and writes benchmarks/results/translation_DATA.json.
+the table with the baselines, and writes benchmarks/results/translation_DATA.json. The fourth puts
+torch's curve into that file, and scores nothing.
 
 Baselines: the source as it is, and the translation of the training sentence that shares the most
 words with the source (the nearest by tf-idf).
@@ -315,7 +317,23 @@ def record(arguments, recipe, pairs, folder, source, target):
         "curve": read_lines(folder / "curve.jsonl"),
         "curve_torch": read_lines(folder / "curve_torch.jsonl"),
     }
-    path = RESULTS / f"translation_{arguments.data.replace('-', '_')}.json"
+    write(result_path(arguments), result)
+
+
+def record_peer(arguments):
+    """Puts the peer's curve, and what there is to say of it, beside ours."""
+    path = result_path(arguments)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    result["curve_torch"] = read_lines(arguments.run / "curve_torch.jsonl")
+    result["note_torch"] = arguments.note
+    write(path, result)
+
+
+def result_path(arguments):
+    return RESULTS / f"translation_{arguments.data.replace('-', '_')}.json"
+
+
+def write(path, result):
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"written to benchmarks/results/{path.name}")
 
@@ -331,8 +349,7 @@ def losses(arguments):
         "settings": told,
         "log": [{k: line[k] for k in kept} for line in read_lines(arguments.run / "log.jsonl")],
     }
-    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    print(f"written to benchmarks/results/{path.name}")
+    write(path, known)
 
 
 def main():
@@ -350,8 +367,9 @@ def main():
     parser.add_argument("--losses", metavar="NAME", help="what to call the run's losses")
     arguments = parser.parse_args()
     if arguments.losses:
-        losses(arguments)
-        return
+        return losses(arguments)
+    if arguments.record and arguments.peer:
+        return record_peer(arguments)
 
     from course import translation
     from course.train_commands import recipe_from
@@ -370,6 +388,7 @@ def main():
         train_peer(*given, arguments.minutes)
     else:
         train_ours(*given)
+    return None
 
 
 if __name__ == "__main__":

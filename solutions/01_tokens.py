@@ -11,8 +11,8 @@
 # **Where it is used:** in front of every language model. You are here:
 #
 # ```text
-# text ─→ TOKENS ─→ ids ─→ batch and mask ─→ vectors ─→ attention ─→ … ─→ ids ─→ text
-#            (this lesson)                              (lesson 02)        (this lesson)
+# text ─→ TOKENS ─→ ids ─→ batch, mask ─→ vectors ─→ attention ─→ … ─→ ids ─→ TEXT
+#              (this lesson)                        (lesson 02)      (this lesson)
 # ```
 
 # %% [markdown]

@@ -13,8 +13,8 @@
 # parts around it. You are here:
 #
 # ```text
-# words ─→ vectors ─→ ┌─ ATTENTION ─┐ ─→ small network ─→ … repeated … ─→ prediction
-#        (lesson 01)  └ this lesson ┘     (lesson 04)                    (lessons 05 to 10)
+# words ─→ vectors ─→ ┌─ ATTENTION ─┐ ─→ small network ─→ … again … ─→ prediction
+#        (lesson 01)  └ this lesson ┘     (lesson 04)              (lessons 05–10)
 # ```
 
 # %% [markdown]
@@ -538,17 +538,19 @@ curves(
 #
 # ```text
 # (batch, length, d_model)
-#     reshape    -> (batch, length, num_heads, d_head)     cut each word into heads
-#     transpose  -> (batch, num_heads, length, d_head)     put the heads in front of the words
+#   reshape    -> (batch, length, num_heads, d_head)  cut each word into heads
+#   transpose  -> (batch, num_heads, length, d_head)  heads in front of the words
 # ```
 #
 # At the end the heads are **merged**, the same two steps backwards. A mask gets an axis for the heads:
 #
 # ```text
 # (batch, num_heads, length, d_head)
-#     transpose  -> (batch, length, num_heads, d_head)     put each word's heads together again
-#     reshape    -> (batch, length, d_model)               side by side, as [head_1, ..., head_H]
-# mask: (batch, length, length) -> mask[:, None] -> (batch, 1, length, length), for every head
+#   transpose  -> (batch, length, num_heads, d_head)  each word's heads together
+#   reshape    -> (batch, length, d_model)            as [head_1, ..., head_H]
+#
+# mask (batch, length, length)
+#   mask[:, None] -> (batch, 1, length, length)       for every head
 # ```
 #
 # The transpose looks like a detail. A reshape straight to (batch, num_heads, length, d_head) gives the

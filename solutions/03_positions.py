@@ -12,8 +12,8 @@
 # **Where it is used:** nearly every Transformer has one of these. You are here:
 #
 # ```text
-# words ─→ vectors ─→ + POSITIONS ─→ attention ─→ small network ─→ … repeated … ─→ prediction
-#        (lesson 01)   (this lesson)  (lesson 02)    (lesson 04)
+# words ─→ vectors ─→ + POSITIONS ─→ attention ─→ small network ─→ … ─→ prediction
+#        (lesson 01)  (this lesson)  (lesson 02)   (lesson 04)
 # ```
 
 # %% [markdown]

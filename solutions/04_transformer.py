@@ -13,11 +13,13 @@
 # model the right half without its middle part. You are here:
 #
 # ```text
-# source words ─→ vectors + positions ─→ ENCODER: blocks of self-attention + network ──┐ memory
-#               (lessons 01 and 03)              (this lesson)                         ↓
-# target words ─→ vectors + positions ─→ DECODER: blocks of self-attention + cross-attention + network
-#                                                (this lesson)                         ↓
-#                                                   scores of the next target word ─→ training (05)
+# source words ─→ vectors + positions ─→ ENCODER: self-attention, network
+#                 (lessons 01 and 03)       │ memory
+#                                           ↓
+# target words ─→ vectors + positions ─→ DECODER: self-attention,
+#                                           │     cross-attention, network
+#                                           ↓
+#                       scores of the next target word ─→ training (lesson 05)
 # ```
 
 # %% [markdown]
@@ -262,10 +264,10 @@ check(layer_norm)
 # | $x \leftarrow \text{LayerNorm}(x + \text{Sublayer}(x)) \quad (4)$ | $x \leftarrow x + \text{Sublayer}(\text{LayerNorm}(x)) \quad (5)$ |
 #
 # ```text
-# post-norm                                    pre-norm
+# post-norm                                pre-norm
 #
-# x ──┬─→ sublayer ─→ (+) ─→ LayerNorm ─→      x ──┬─→ LayerNorm ─→ sublayer ─→ (+) ─→
-#     └───────────────↗                            └────────────────────────────↗
+# x ─┬─→ sublayer ─→ (+) ─→ LayerNorm ─→   x ─┬─→ LayerNorm ─→ sublayer ─→ (+) ─→
+#    └───────────────↗                        └────────────────────────────↗
 # ```
 #
 # By hand: $x = (1, 2, 3, 6)$, gain 1 and bias 0, and a sublayer that answers 0. Post-norm gives
@@ -367,7 +369,7 @@ curves(
 #            └─────────→(+)
 #                   LayerNorm
 #                        │
-#                        x  (batch, length, d_model): the same shape, so that blocks can be stacked
+#                        x  (batch, length, d_model): blocks can be stacked
 # ```
 #
 # In pre-norm each LayerNorm stands in front of its sublayer, inside the loop.
@@ -544,7 +546,7 @@ check(decoder_inputs)
 #                   LayerNorm
 #                        │
 #            ┌───────────┤ queries
-#            │    cross-attention ←─ keys and values: memory (batch, source_length, d_model)
+#            │    cross-attention ←─ memory  (batch, source_length, d_model)
 #            │           │        ←─ cross_mask
 #            └─────────→(+)
 #                   LayerNorm
@@ -613,17 +615,18 @@ check(DecoderBlock)
 # ## 7. The whole model
 #
 # ```text
-# source ids                                     target ids, shifted right
-#     │ embedding · √d_model, + positions            │ embedding · √d_model, + positions
-#     ↓                                              ↓
-# ┌─ encoder block ──────────┐                   ┌─ decoder block ────────────┐
-# │ self-attention           │                   │ causal self-attention      │
-# │ feed-forward network     │                   │ cross-attention ←──────────┼── memory
-# └──────────────────────────┘                   │ feed-forward network       │      ↑
-#     ↓ N times                                  └────────────────────────────┘      │
-#     └─ memory ─────────────────────────────────────── to each of the N ────────────┘
-#                                                    ↓ N times
-#                                                 Dense: scores of each target id (batch, length, ids)
+# source ids                         target ids, shifted right
+#     │ embedding · √d_model,            │ embedding · √d_model,
+#     ↓ + positions                      ↓ + positions
+# ┌─ encoder block ──────────┐       ┌─ decoder block ────────────┐
+# │ self-attention           │       │ causal self-attention      │
+# │ feed-forward network     │       │ cross-attention ←──────────┼── memory
+# └──────────────────────────┘       │ feed-forward network       │      ↑
+#     ↓ N times                      └────────────────────────────┘      │
+#     └─ memory ─────────────────────────── to each of the N ────────────┘
+#                                        ↓ N times
+#                                     Dense: scores of each target id
+#                                     (batch, length, ids)
 # ```
 #
 # The embeddings are multiplied by $\sqrt{d_\text{model}}$ (section 3.4 of the paper), so that the words

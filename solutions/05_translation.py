@@ -13,11 +13,11 @@
 # are here:
 #
 # ```text
-# sentence pairs ─→ ids, batches ─→ Transformer ─→ scores of the next word ─→ LOSS ─→ gradients
-#                   (lesson 01)     (lesson 04)                               │        │
-#                                                                  SMOOTHING, MASK   SCHEDULE
-#                   translations ←─ decoding (06) ←─ trained weights ←── CHECKPOINTS ──┘
-#                         └─→ BLEU
+# sentence pairs ─→ ids, batches ─→ Transformer ─→ LOSS ─→ gradients ─┐
+#                   (lesson 01)     (lesson 04)    MASK    SCHEDULE   │
+#                                        ↑         SMOOTHING          │
+#                                        └────────────────────────────┘
+# BLEU ←─ translations ←─ decoding (06) ←─ trained weights: CHECKPOINTS
 # ```
 
 # %% [markdown]
@@ -779,15 +779,24 @@ for name, found in runs.items():
 # | tier | data | settings | time |
 # |---|---|---|---|
 # | two CPU cores, this lesson | 11,465 pairs | 2 + 2 blocks, width 64, batches of 1,024 ids, 900 steps | `log[-1]["seconds"]` in your run |
-# | T4 (Colab GPU) | Multi30k, 29,000 pairs | 4 + 4 blocks, width 128, batches of 4,096 ids, 8,000 steps | not measured yet |
+# | T4 (Colab GPU) | Multi30k, 29,000 pairs | 4 + 4 blocks, width 128, batches of 4,096 ids, 8,000 steps | above 57 s, see below |
 # | two CPU cores | Multi30k | the same | 0.5 s a step, measured over the 8,000 steps of the run below |
-# | TPU (Colab, JAX) | Multi30k | the same, `--set max_tokens=16384 --set steps=2000` | not measured yet |
+# | TPU (Colab, JAX) | Multi30k | the same, `--set max_tokens=16384 --set steps=2000` | above 2 s, see below |
 # | H100 (JAX) | Multi30k | as on the T4 | 76 s until 13 shapes of batches were compiled, then 4.7 ms a step, measured without dropout |
-# | H200 | Multi30k | the same as for the TPU, `--set mixed=mixed_bfloat16` | not measured yet |
+# | H200 | Multi30k | the same as for the TPU, `--set mixed=mixed_bfloat16` | above 0.5 s, see below |
+#
+# No T4, TPU or H200 was at hand, so their times are **floors**, by arithmetic. A step on 4,096 source and 4,096
+# target ids multiplies each encoder vector with 0.52 million weights, each decoder vector with 0.79 million and
+# the output's 1.02 million, two operations a weight, and three times as many for the gradients: 6 · 4,096 · 2.33
+# million = 57 billion operations. 8,000 steps are $4.6 \cdot 10^{14}$. A T4 can do at most $8.1 \cdot 10^{12}$ a
+# second in 32 bits, a TPU v5e $1.97 \cdot 10^{14}$ and an H200 $9.9 \cdot 10^{14}$ in bfloat16 (their makers' figures).
+# The H100's measured 4.7 ms a step are far above its floor: a model this small leaves such a chip idle, and
+# compiling took longer than all steps would. Larger batches and fewer steps are what `max_tokens` is for.
 #
 # ```text
-# COURSE_DATA=folder course train translation --data multi30k --pair en-de --out runs/multi30k \
-#     --set cooldown_steps=1500 --set keep=3 --test test_2016_flickr
+# COURSE_DATA=folder course train translation --data multi30k --pair en-de \
+#     --out runs/multi30k --set cooldown_steps=1500 --set keep=3 \
+#     --test test_2016_flickr
 # ```
 #
 # **Cooldown** is a setting that the paper has not. The root falls slowly: at step 8,000 the rate is still half
@@ -849,6 +858,24 @@ for split, score in result["bleu"].items():
     trivial = ", ".join(f"{name} {score}" for name, score in result["baselines"][split].items())
     print(f"{split:18} BLEU {score:.1f}, chrF {result['chrf'][split]:.1f}; trivial: {trivial}")
 
+# %% [markdown]
+# Is our code any good? `torch.nn.Transformer`, PyTorch's own layers, learned from the same batches in the same
+# order, with the same sizes, vocabulary, loss and schedule, on the same two cores. Every 500 steps both
+# translated the validation sentences by greedy search. Compare such curves by *time*: a library that needs twice
+# as long for a step has to learn twice as much in it.
+
+# %%
+print(result["note_torch"])
+ours, theirs = result["curve"], result["curve_torch"]
+ours = [point for point in ours if point["seconds"] <= theirs[-1]["seconds"]]
+both = {"course.transformer": ours, "torch.nn.Transformer": theirs}
+curves(
+    {name: np.array([point["seconds"] / 60 for point in points]) for name, points in both.items()},
+    {name: np.array([point["bleu"] for point in points]) for name, points in both.items()},
+    xlabel="minutes of training",
+    ylabel="BLEU, validation",
+    title="The same model, the same steps, two libraries",
+)
 # %% [markdown]
 # ## 9. What goes wrong in practice
 #

@@ -13,11 +13,12 @@
 # for one task. You are here:
 #
 # ```text
-# plain text ─→ PAIRS of texts ─→ HIDDEN tokens ─→ BERT'S ENCODER ─→ two HEADS ─→ loss at chosen places
-#  no labels     [CLS] A [SEP] B [SEP]  80/10/10     (lesson 04's)   which token?      │
-#                                                                   does B follow A?   │
-#                                  a pretrained encoder ←── warm-up, linear decay ─────┘
-#                                       └─→ fine-tuning (08), questions (09)
+# plain text ─→ PAIRS of texts ─→ HIDDEN tokens ─→ BERT'S ENCODER ─→ two HEADS
+#  no labels    [CLS] A [SEP] B     80/10/10       (lesson 04's)   which token?
+#                                                            does B follow A?
+#                                                                    │
+#    a pretrained encoder ←── warm-up, linear decay ←── LOSS at chosen places
+#             └─→ fine-tuning (08), questions (09)
 # ```
 
 # %% [markdown]
@@ -260,8 +261,8 @@ for name in ("all as BERT", "always [MASK]", "5 % chosen", "40 % chosen"):
 # reads pairs, in one row:
 #
 # ```text
-# tokens     [CLS]  did  it  rain  ?  [SEP]  emma  took  a  lantern  .  [SEP]  [PAD]  [PAD]
-# segments     0     0    0    0   0    0     1     1    1     1     1    1      0      0
+# tokens   [CLS] did it rain ? [SEP] emma took a lantern . [SEP] [PAD] [PAD]
+# segments   0    0   0   0  0   0    1    1   1    1    1   1     0     0
 # ```
 #
 # - `[CLS]` begins each row. Its vector stands for the whole row.
@@ -433,10 +434,16 @@ check(masked_lm_loss)
 # the network, and dropout 0.1 everywhere. What is new are its two ends.
 #
 # ```text
-# token ids    ─→ token table ───┐                                  ┌─ vector of [CLS] ─→ Dense ─→ tanh
-# segment ids  ─→ segment table ─┼─ + ─→ LayerNorm ─→ blocks ─→ ────┤          = pooled ─→ Dense(2): follows?
-# 0, 1, 2, …   ─→ position table ┘                    (padding      └─ vectors at places ─→ Dense ─→ GELU
-#                                                      masked)           ─→ LayerNorm ─→ · token tableᵀ + bias
+# token ids    segment ids    0, 1, 2, …
+#     ↓             ↓              ↓
+# token table  segment table  position table
+#     └─────────────┼──────────────┘
+#                   + ─→ LayerNorm ─→ blocks of lesson 04, padding masked
+#                                                │
+#         ┌──────────────────────────────────────┴──┐
+#  vector of [CLS]                        vectors at chosen places
+#    Dense, tanh: pooled                    Dense, GELU, LayerNorm
+#    Dense(2): does it follow?              · token tableᵀ + bias: which token?
 # ```
 #
 # **Embeddings.** Three learned tables: a row for each id, for each position (so `max_length` is a hard
@@ -1008,8 +1015,8 @@ print(f"correlation with the text {np.corrcoef(in_text, said)[0, 1]:.2f}")
 # | H200 | the same | the same, `--set mixed=mixed_bfloat16` | not measured yet |
 #
 # ```text
-# COURSE_DATA=folder course train bert-pretrain --data imdb/unsupervised --data wikitext2 \
-#   --validation wikitext2/validation --out runs/bert
+# COURSE_DATA=folder course train bert-pretrain --data imdb/unsupervised \
+#     --data wikitext2 --validation wikitext2/validation --out runs/bert
 # ```
 #
 # No figures for real text are recorded yet; when they are, they will stand here with their command.

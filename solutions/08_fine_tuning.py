@@ -15,8 +15,10 @@
 # ```text
 # much text, no labels ─→ pretraining (07) ─→ CHECKPOINT
 #                                                 │ every tensor accounted for
-# few texts with labels ─→ PAIRS AS ROWS ─→ BERT + NEW HEAD ─→ RECIPE ─→ classifier ─→ SCORES, DECISION
-#                                                              rate, decay, epochs, seed
+# few texts with labels ─→ PAIRS AS ROWS ─→ BERT + NEW HEAD
+#                                                 │ RECIPE
+#                                                 ↓ rate, decay, epochs, seed
+#                                            classifier ─→ SCORES, DECISION
 # ```
 
 # %% [markdown]
@@ -1017,8 +1019,8 @@ with tempfile.TemporaryDirectory() as place:
 #
 # ```text
 # course train classify mails.csv --validation validation.csv --check
-# course train classify mails.csv --validation validation.csv --from FOLDER_OR_HUB_NAME \
-#     --out runs/mails --set warmup_steps=20
+# course train classify mails.csv --validation validation.csv \
+#     --from FOLDER_OR_HUB_NAME --out runs/mails --set warmup_steps=20
 # ```
 #
 # | tier | data | settings | time |
@@ -1029,7 +1031,8 @@ with tempfile.TemporaryDirectory() as place:
 # | H200 | the same | `--set mixed=mixed_bfloat16 --set train_batch_size=64` | not measured yet |
 #
 # ```text
-# COURSE_DATA=folder course train classify sst2 --from google-bert/bert-base-uncased --out runs/sst2
+# COURSE_DATA=folder course train classify sst2 \
+#     --from google-bert/bert-base-uncased --out runs/sst2
 # ```
 #
 # What changes on real text: labels are sometimes wrong, so 100 % is not the goal; test rows may stand in the training

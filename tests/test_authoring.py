@@ -414,6 +414,7 @@ def test_the_committed_notebooks_are_in_step():
         ("### BEGIN", "# BEGIN", "write the markers as"),
         ("#~ for i in", "#~ for i on", "what the student gets is not Python"),
         ("# This stays", "import os  # This stays", "code before the first"),
+        ("# # A sample", f"# # A sample\n#\n# ```text\n# {'─' * 81}\n# ```", "a drawing 81"),
         ("# # A sample", "# # A sample\n# **Time:** 7 minutes.", "its time is 5 minutes"),
         ("# # A sample", "# # A sample\n# **Time:** 5 minutes, 4 of them", "its time is 6 minutes"),
         ("# %%\nnumber = 1", "# %% [markdown]\n# ### Exercise 2: half", "is number 1, not 2"),

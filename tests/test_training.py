@@ -269,8 +269,22 @@ def test_a_prolonged_run_goes_on_and_a_finished_one_does_nothing(keras, tmp_path
 
 def test_a_folder_of_a_run_with_other_settings_is_refused(keras, tmp_path):
     train(keras, tmp_path, settings={"width": 4})
-    with pytest.raises(ValueError, match="holds a run with other settings"):
+    message = r"holds a run with other settings \(width was 4, now 5\): choose another folder"
+    with pytest.raises(ValueError, match=message):
         train(keras, tmp_path, settings={"width": 5})
+
+
+def test_a_run_may_be_given_another_ending_until_one_has_begun(keras, tmp_path):
+    train(keras, tmp_path, steps=4)
+    cooldown = {"steps": 8, "ending": {"from": 6, "steps": 8}}
+    with pytest.raises(ValueError, match=r"4 steps .* can change until step 2"):
+        train(keras, tmp_path, ending={"from": 2, "steps": 4})
+    train(keras, tmp_path, **cooldown)
+    _, log = train(keras, tmp_path, **cooldown)
+    assert [line["step"] for line in log] == [2, 4, 6, 8]
+    for other in (None, {"from": 10, "steps": 12}):
+        with pytest.raises(ValueError, match=r"8 steps .* can change until step 6"):
+            train(keras, tmp_path, steps=12, ending=other)
 
 
 def test_patience_ends_a_run_that_no_longer_improves_and_it_stays_ended(keras, tmp_path):

@@ -43,6 +43,8 @@ An author therefore writes none of `setup(...)`, `grade(...)`, points and minute
 `course.attention`, not the student's function, in the cells that follow an exercise: the lesson
 must run from top to bottom with nothing solved.
 
+A drawing, text between ``` and ```, is at most 80 characters wide: JupyterLab wraps longer lines.
+
 A solution's cells print nothing on stderr, no memory addresses and no machine's paths; every
 `grade` cell earns full points. The build refuses the rest and names file and cell.
 """

@@ -9,13 +9,19 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 KEY = "# exercise: "
 # ruff and black write "#~" as "# ~": both are read.
 STUB_LINE = re.compile(r"^(\s*)# ?~(?: (.*))?$")
+WIDEST = 80  # characters of a drawing: what JupyterLab shows beside its files, 1,200 pixels wide
 
 
 def of_cell(cell):
     """What is wrong with one `SourceCell`, as sentences."""
     if cell.kind == "code":
         return _regions(cell) + _code(cell)
-    return ["a solution in a text cell; only code cells are cleared"] * (BEGIN in cell.body)
+    messages = ["a solution in a text cell; only code cells are cleared"] * (BEGIN in cell.body)
+    drawn = re.findall(r"^```\w*\n(.*?)^```", cell.body, re.MULTILINE | re.DOTALL)
+    widest = max((len(line) for text in drawn for line in text.split("\n")), default=0)
+    if widest > WIDEST:
+        messages.append(f"a drawing {widest} characters wide, which wraps; at most {WIDEST} fit")
+    return messages
 
 
 def _regions(cell):

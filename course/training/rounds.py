@@ -52,6 +52,7 @@ def train(
     patience=None,
     keep=5,
     settings=None,
+    ending=None,
     logging_dir=None,
     callbacks=(),
     verbose=0,
@@ -70,6 +71,9 @@ def train(
         patience: stop after so many rounds without a new best; None never does.
         keep: how many of the newest checkpoints stay, for `average`.
         settings: plain values that the run depends on. A folder of a run with others is refused.
+        ending: plain values that it depends on at its end only, and `"from"`, the step of which it
+            begins; None where nothing depends on the end. A run that has not come to its ending may
+            be given another.
         logging_dir: where TensorBoard's files go instead.
         callbacks: more Keras callbacks, told of rounds as of epochs.
         verbose: as `fit` takes it.
@@ -79,10 +83,12 @@ def train(
         calls, and what Keras measured in the round.
 
     Raises:
-        ValueError: if the folder holds a run with other settings.
+        ValueError: if the folder holds a run with other settings, or its ending has begun and was
+            another.
     """
     folder = Path(folder)
-    run = _Run(folder, steps, round_steps, monitor, patience, keep, settings or {}, logging_dir)
+    told = {"round_steps": round_steps, **(settings or {}), "ending": ending}
+    run = _Run(folder, steps, round_steps, monitor, patience, keep, told, logging_dir)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     run.resume(model)
@@ -136,14 +142,33 @@ class _Run:
         self.board = _TensorBoard(logging_dir or folder / "tensorboard")
         for half in (folder / "checkpoints").glob(".writing-*"):
             half.unlink()  # what a killed run left
-        told = json.dumps({"round_steps": round_steps, **settings}, sort_keys=True, default=str)
-        note = folder / "run.json"
-        if note.exists() and note.read_text(encoding="utf-8") != told:
+        self._check(json.loads(json.dumps(settings, default=str)))
+        told = json.dumps(settings, sort_keys=True, default=str)
+        runtime.write_atomically(folder / "run.json", told.encode())
+
+    def _check(self, now):
+        """Refuses settings that what is in the folder does not go on with."""
+        note = self.folder / "run.json"
+        if not note.exists():
+            return
+        was = json.loads(note.read_text(encoding="utf-8"))
+        ends = [told.pop("ending", None) for told in (was, now)]
+        if was != now:
+            names = sorted(n for n in {*was, *now} if was.get(n) != now.get(n))
+            differing = ", ".join(f"{n} was {was.get(n)!r}, now {now.get(n)!r}" for n in names)
             raise ValueError(
-                f"{folder} holds a run with other settings ({note.read_text(encoding='utf-8')}; "
-                f"now {told}): choose another folder, or delete this one."
+                f"{self.folder} holds a run with other settings ({differing}): choose another "
+                "folder, or delete this one."
             )
-        runtime.write_atomically(note, told.encode())
+        begins = min((end["from"] for end in ends if end), default=None)
+        saved = checkpoints(self.folder)
+        done = int(saved[-1].stem.partition("-")[2]) if saved else 0
+        if ends[0] != ends[1] and done > begins:
+            raise ValueError(
+                f"{self.folder} holds a run of {done} steps with the ending {json.dumps(ends[0])}, "
+                f"and now it is {json.dumps(ends[1])}: it can change until step {begins}. Choose "
+                "another folder, or give the settings it had."
+            )
 
     @property
     def exhausted(self):

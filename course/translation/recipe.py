@@ -50,7 +50,7 @@ class Recipe:
         max_tokens: ids of a batch, padding included, of source and target each.
         steps: updates in all.
         peak: the largest learning rate, reached after `warmup_steps`; it then falls with the root,
-            and over the last `cooldown_steps` to 0.
+            and over the last `cooldown_steps` to 0. It and `steps` may be changed until then.
         smoothing: ε of the loss.
         beta_2, epsilon, clipnorm: of Adam; 0.98 as in the paper, so that v follows the warm-up.
         seed: of the vocabulary's order, the weights, the shuffling and the dropout.
@@ -127,9 +127,11 @@ def train_translator(
     folder = Path(folder)
     _check_pairs(pairs)
     settings = {**asdict(recipe), "pairs": len(pairs)}
-    del settings["patience"], settings["keep"]
-    if not recipe.cooldown_steps:
-        del settings["steps"], settings["cooldown_steps"]  # a run may be prolonged
+    for later in ("patience", "keep", "steps", "cooldown_steps"):  # a run may be prolonged
+        del settings[later]
+    begins, ending = recipe.steps - recipe.cooldown_steps, None
+    if recipe.cooldown_steps:
+        ending = {"from": begins, "steps": recipe.steps}
     runtime.seed_everything(recipe.seed, deterministic=deterministic)
     tokenizer = _tokenizer(recipe, pairs, folder)
     model = TeacherForcing(recipe.model(tokenizer.vocab_size), recipe.smoothing)
@@ -162,6 +164,7 @@ def train_translator(
         patience=recipe.patience,
         keep=recipe.keep,
         settings=settings,
+        ending=ending,
         callbacks=round_callbacks,
         verbose=verbose,
     )
