@@ -293,6 +293,8 @@ def compare(model, source, length, repeats, start):
         same = float((found[ours] == found[theirs]).all(axis=1).mean())
         print(f"the same ids, {theirs}: {same:.0%} of the sentences")
         results[theirs]["same_ids"] = round(same, 3)
+        results[ours]["mean_ids"] = round(float((found[ours] != PAD).sum(axis=1).mean()), 1)
+        results[ours]["never_ended"] = int((found[ours] != END).all(axis=1).sum())
     return results
 
 

@@ -87,7 +87,7 @@ def our_transformer(dropout=DROPOUT):
     return Transformer(LAYERS, D_MODEL, HEADS, D_FF, VOCABULARY, VOCABULARY, dropout=dropout)
 
 
-def ours(batches, dropout=DROPOUT, jit_compile=None, mixed=None):
+def ours(batches, dropout=DROPOUT, jit_compile=None, mixed=None, remapping=True):
     import keras
 
     from course import runtime
@@ -95,10 +95,19 @@ def ours(batches, dropout=DROPOUT, jit_compile=None, mixed=None):
 
     if mixed:
         keras.mixed_precision.set_dtype_policy(mixed)
+    if not remapping:
+        without_remapping()
     model = TeacherForcing(our_transformer(dropout), smoothing=0.0)
     jit_compile = runtime.jit_compile() if jit_compile is None else jit_compile
     model.compile(keras.optimizers.Adam(1e-4), jit_compile=jit_compile)
     return keras_step(model)
+
+
+def without_remapping():
+    """Takes from Grappler, which rewrites TensorFlow's graphs, its joining of operations."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
 def in_one_part(batches):
@@ -122,7 +131,8 @@ def forward(batches, remapping=True):
     """The logits alone, in a TensorFlow graph."""
     import tensorflow as tf
 
-    tf.config.optimizer.set_experimental_options({"remapping": remapping})
+    if not remapping:
+        without_remapping()
     model = our_transformer()
     logits = tf.function(lambda source, given: model((source, given)), autograph=False)
     return lambda source, given, labels: logits(source, given).numpy()
@@ -316,6 +326,7 @@ PARTS = {
     "logits at padding too": logits_everywhere,
     "no dropout": functools.partial(ours, dropout=0.0),
     "mixed_bfloat16": functools.partial(ours, mixed="mixed_bfloat16"),
+    "no remapping": functools.partial(ours, remapping=False),
     "forward": forward,
     "forward, no remapping": functools.partial(forward, remapping=False),
 }

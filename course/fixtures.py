@@ -10,7 +10,7 @@ import numpy as np
 def _table_step(table):
     """A step function for decoding: ids `(batch, length)` → the table's rows of the last ids.
 
-    A table of three axes looks at the last two ids; where there is one, it takes 0 before it.
+    A table of three axes looks at all ids: its row is that of the sum of those before the last.
     """
     from keras import ops
 
@@ -19,8 +19,8 @@ def _table_step(table):
     def step(ids):
         ids = ops.cast(ops.convert_to_tensor(ids), "int32")
         row = ids[..., -1]
-        if table.ndim == 3 and ids.shape[-1] > 1:
-            row = ids[..., -2] * table.shape[1] + row
+        if table.ndim == 3:
+            row = ops.sum(ids[..., :-1], axis=-1) % table.shape[0] * table.shape[1] + row
         return ops.take(rows, row, axis=0)
 
     return step

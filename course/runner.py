@@ -392,6 +392,18 @@ def _follow(target, path):
     return target
 
 
+def _unset(layer, path):
+    """Why a weight cannot be set: what it belongs to was never called, or is not there."""
+    owner, name = path.rpartition(".")[0], type(layer).__name__
+    try:
+        unused = owner and not getattr(_follow(layer, owner), "built", True)
+    except (AttributeError, IndexError, TypeError):
+        unused = False
+    if unused:
+        return f"{owner} of {name} has no weights yet: call never uses it"
+    return f"the check sets {path!r} and {name} has no such attribute"
+
+
 def _call(run, step, forbidden):
     return run.invoke(step, forbidden)
 
@@ -406,9 +418,7 @@ def _weights(run, step, _):
         try:
             variable = _follow(layer, path)
         except (AttributeError, IndexError, TypeError):
-            raise AttributeError(
-                f"the check sets {path!r} and {type(layer).__name__} has no such attribute"
-            ) from None
+            raise AttributeError(_unset(layer, path)) from None
         if tuple(variable.shape) != array.shape:
             raise ValueError(f"{path} has shape {tuple(variable.shape)}, expected {array.shape}")
         variable.assign(array)

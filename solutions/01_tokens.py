@@ -58,7 +58,8 @@ for language, found in captions["languages"].items():
     )
 
 # %% [markdown]
-# More text does not close the gap: there are always names, numbers, compounds and typing errors.
+# More text narrows the gap and does not close it: there are always new names, numbers, compounds and typing
+# errors.
 #
 # The other extreme is one number for each **letter**. Nothing is unknown then, but texts become about
 # five times as long, attention costs 25 times as much (lesson 02 measures it), and the model has to
@@ -70,7 +71,7 @@ for language, found in captions["languages"].items():
 # %% [markdown]
 # ## 2. Longest match first
 #
-# **WordPiece** (Schuster and Nakajima 2012; used in BERT, Devlin et al. 2019, section 3) marks a piece
+# **WordPiece** (Schuster and Nakajima 2012), as BERT uses it (Devlin et al. 2019, section 3), marks a piece
 # that continues a word with `##`. So `want` begins a word, and `##want` goes on with one: two tokens
 # with two ids.
 #
@@ -208,9 +209,9 @@ for round in range(1, 5):
     )
 
 # %% [markdown]
-# Common words end up whole, rare ones in pieces that other words share. Nobody wrote a rule of English
-# into it. (What Google's own WordPiece learner did exactly was never published; the libraries in use
-# join the commonest pair, as here.)
+# The commonest words are whole already, the rarer ones still in pieces. Nobody wrote a rule of English into
+# it. (Learners differ. Hugging Face's `tokenizers`, which this course uses, joins the commonest pair, as here.
+# The one in TensorFlow Text goes the other way: it begins with whole words and cuts what is rare.)
 #
 # The same on the German sentences of the course, with `Tokenizer.learn`. It first divides text as BERT
 # does: capitals and accents go, each punctuation mark is a word of its own, and so is each Chinese
@@ -520,8 +521,8 @@ for language, found in captions["languages"].items():
     )
 
 # %% [markdown]
-# Half of the work was for nothing. No other change in this course makes training nearly twice as fast
-# for so few lines.
+# Half of the ids were padding, and each costs what a word costs. Few changes save nearly half of the work for
+# so few lines.
 #
 # To try your own text, replace `german` above by a list of your sentences. With a `vocab.txt` of a
 # published BERT, `Tokenizer.from_vocab("vocab.txt")` gives the ids that BERT was trained with.

@@ -56,7 +56,8 @@ for sentence in ("dog bites man", "man bites dog"):
 # equivariant**: reorder the inputs, and the outputs are reordered in the same way, nothing else.
 #
 # With a causal mask the first word sees one key, the second sees two: a model can learn something
-# about places from the mask alone. Section 6 measures how far that goes.
+# about places from the mask alone. The models of section 6 have one, and the one without positions lives
+# on it.
 #
 # So the order has to be written into the vectors, or into the scores. What should such a **position
 # encoding** be like?
@@ -304,7 +305,8 @@ check(add_positions)
 # - `x`: float tensor (…, length, d_head), d_head even. The dots stand for any number of axes, also
 #   none. The position is the place along the axis `length`.
 # - Returns a tensor of the same shape and dtype. Pair $i$ is columns $2i$ and $2i + 1$.
-# - It must hold: position 0 is unchanged; one word works; float16 stays float16.
+# - It must hold: position 0 is unchanged; one word works; float16 stays float16, and is right at position
+#   599 too, so compute the angles in float32.
 # - Example: with `x = ops.convert_to_tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])`, `rotate(x)` is
 #   `[[1, 0], [0.54, 0.84], [-0.42, 0.91]]`.
 # - Of use: `x[..., ::2]` takes columns 0, 2, 4, …; `ops.stack` is `np.stack` for tensors;
@@ -467,8 +469,8 @@ curves(
 
 # %% [markdown]
 # Up to 32 words in view the encodings are level. Past that the waves and the table fall at once:
-# every layer meets sums of word and code that it has never seen. Rotary holds out a little longer. The
-# model without positions fades slowly. The penalty hardly notices.
+# the first layer meets sums of word and code that it has never seen. Rotary holds out a little longer. The
+# model without positions, which has its causal mask, fades slowly. The penalty hardly notices.
 #
 # Two warnings. The stories come from a small grammar, so that many words can be predicted; the fall is
 # what counts, not the height. And this is one small model and one seed: large models with rotary are
@@ -513,8 +515,8 @@ check(reach)
 # %% [markdown]
 # ## 7. On real sentences
 #
-# How often does the order matter? A model without positions cannot tell apart two sentences that have
-# the same words in another order. If they mean different things, it gets at most one of them right. We
+# How often does the order matter? A model without positions and without a causal mask cannot tell apart
+# two sentences that have the same words in another order. If they mean different things, it gets at most one of them right. We
 # count such sentences in the English half of the course's translation pairs.
 
 # %%
@@ -538,8 +540,8 @@ for group in same_words[:4]:
 # `row["source"]` by `row["en"]`.
 #
 # Twins are rare. So why do positions matter? Because a model has to know for *every* sentence which
-# noun stands before the verb and which after it. Without positions it can only guess from what is
-# usual: dogs bite men.
+# noun stands before the verb and which after it. Without positions, and without a mask that tells it
+# something of them, it can only guess from what is usual: dogs bite men.
 
 # %% [markdown]
 # ## 8. What goes wrong in practice

@@ -6,8 +6,8 @@
 # After this lesson you can **build** an encoder block and what a decoder block needs around it,
 # **repair** a decoder that looks at the wrong words, and **count** what a model of any size holds.
 #
-# **Time:** 115 minutes, 75 of them for the exercises. **You need:** lessons 02 and 03, the rule for
-# the derivative of a sum, and one training run in Keras.
+# **Time:** 115 minutes, 75 of them for the exercises. **You need:** lessons 02 and 03, the rules
+# for the derivative of a sum and of one function in another, and one training run in Keras.
 #
 # **Where it is used:** every lesson from here on. BERT is the left half of this picture, a language
 # model the right half without its middle part. You are here:
@@ -339,7 +339,7 @@ curves(
 # %% [markdown]
 # In this run a single block gets far without a residual, and three do not. With it, three blocks learn
 # wherever the normalisation stands. At six the place decides: in the same number of steps post-norm has
-# hardly begun, and pre-norm is nearly done. The warm-up changes nothing here.
+# hardly begun, and pre-norm is nearly done. The warm-up changes nothing there.
 #
 # One explanation (Xiong et al. 2020, section 3): in post-norm the gradients near the last block are large
 # at first, and steps of full size do harm, which a warm-up prevents. In pre-norm the residual path runs
@@ -850,7 +850,7 @@ print("counted by Keras:", tiny.count_params())
 #   output, no bias at the output, and waves for positions, which have no parameters.
 # - Returns the number of parameters, an integer.
 # - Example: `count_parameters(1, 4, 2, 8, 10)` is 472.
-# - All of NumPy may be used. No layer needs to be made.
+# - All of NumPy may be used. Not to be called: `course.transformer`; no layer needs to be made.
 
 
 # %% exercise="transformer.count"

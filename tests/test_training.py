@@ -287,6 +287,16 @@ def test_a_run_may_be_given_another_ending_until_one_has_begun(keras, tmp_path):
             train(keras, tmp_path, steps=12, ending=other)
 
 
+def test_a_recipe_is_read_back_and_one_of_another_kind_is_refused(tmp_path):
+    from course import pretraining, translation
+
+    recipe = translation.Recipe(steps=7, mixed="mixed_bfloat16")
+    training.save_recipe(tmp_path, recipe)
+    assert training.load_recipe(tmp_path, translation.Recipe) == recipe
+    with pytest.raises(ValueError, match=r"recipe.json is no recipe of course\.pretraining"):
+        training.load_recipe(tmp_path, pretraining.Recipe)
+
+
 def test_patience_ends_a_run_that_no_longer_improves_and_it_stays_ended(keras, tmp_path):
     class Worsening(OneBatch):
         reads = 0

@@ -25,7 +25,7 @@ COMMON_MISTAKES = {
     "nan": "The result contains NaN (not a number) where a number is expected.",
     "input-changed": "Your code changes its input in place. Work on a new array instead.",
     "forbidden-call": "This exercise asks you to write that part yourself.",
-    "unrecognised": "The numbers differ from what is expected.",
+    "unrecognised": "The result differs from what is expected.",
 }
 
 # What the commonest errors of the frameworks mean: (what their message holds, what to do).

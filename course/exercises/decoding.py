@@ -1,7 +1,7 @@
 """Exercises of lesson 06, decoding: probes and the mistakes they find; words in decoding.toml.
 
-Models are tables: the logits depend on the last id or the last two. A draw is repeated until the
-slips that a probe is there for give another answer than the reference.
+Models are tables: the logits depend on the last id, or on it and the sum of those before. A draw is
+repeated until the slips that a probe is there for give another answer than the reference.
 """
 
 import numpy as np
@@ -100,7 +100,7 @@ def following(logits, ids):
     """The table's rows of the last ids, as the runner's fixture reads them."""
     if logits.ndim == 2:
         return logits[ids[:, -1]]
-    return logits[ids[:, -2] if ids.shape[1] > 1 else 0, ids[:, -1]]
+    return logits[ids[:, :-1].sum(1) % len(logits), ids[:, -1]]
 
 
 def greedy_of(**knobs):
@@ -128,6 +128,16 @@ def _padded(i):
     return np.pad(greedy(i, count=-1), ((0, 0), (0, 1)))
 
 
+def _last_few(width):
+    return lambda i: greedy(i, seen=lambda ids: ids[:, -width:])
+
+
+def _from_all_ids(i, got):
+    """The right answer, where `got` comes of a window on the last ids."""
+    windows = (_last_few(width)(i) for width in range(2, i["prompt"].shape[1] + i["max_length"]))
+    return greedy(i) if any(np.array_equal(got, window) for window in windows) else None
+
+
 judge_greedy = Match(
     greedy,
     {
@@ -136,6 +146,9 @@ judge_greedy = Match(
         "one-ends-all": greedy_of(one_ends_all=True),
         "end-left-out": greedy_of(keep_end=False),
         "least-likely": greedy_of(pick=np.argmin),
+        "sentences-as-places": greedy_of(
+            pick=lambda logits, axis: np.full(len(logits), logits[:, -1].argmax())
+        ),
         "wrong-axis": _wrong_axis,
         "prompt-alone": _prompt_alone,
         "last-id-alone": lambda i: (
@@ -148,6 +161,7 @@ judge_greedy = Match(
         "one-too-many": greedy_of(count=1),
         "cut-short": greedy_of(cut=True),
     },
+    mends={"last-few-ids": _from_all_ids},
     dtype=None,
 )
 
@@ -171,7 +185,7 @@ def texts(batch, size, max_length, prompt=1, back=1, ends=(), endless=False):
         length = np.where(ended, (found == 1).argmax(-1), max_length)
         if endless:
             return not ended.any() and len(np.unique(found)) > 2
-        if back == 2 and not differ(greedy, lambda i: greedy(i, seen=lambda ids: ids[:, -1:]))(i):
+        if back == 2 and not differ(greedy, *(_last_few(width) for width in range(1, 6)))(i):
             return False
         some = ends[0] <= ended.sum() <= ends[1]
         # Sentences end at different places, none at once or in the last column.
@@ -256,6 +270,12 @@ def _dropped(i):
     return continuations(i | {"scores": i["scores"][alive], "log_probs": i["log_probs"][alive]})
 
 
+def _without_products(i, got):
+    """The right answer, where `got` has scores whose probability is too small for a number."""
+    lost = np.isneginf(got[2]).any() and np.isfinite(i["scores"]).all()
+    return continuations(i) if lost else None
+
+
 judge_continuations = Match(
     continuations,
     {
@@ -270,18 +290,19 @@ judge_continuations = Match(
         "unsorted": _unsorted,
         "numbered-anew": _dropped,
     },
+    mends={"products": _without_products},
     labels=("parents", "ids", "scores"),
     dtype=None,
 )
 
 
-def beams(count, size, k, dead=()):
-    """Log-probabilities and scores; the beams in `dead` are out of the race."""
+def beams(count, size, k, dead=(), far=0.0):
+    """Log-probabilities, and scores `far` below 0; the beams in `dead` are out of the race."""
 
     def draw(rng):
         logits = rng.permuted(np.arange(count * size)).reshape(count, size) / 4
         log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-        scores = -np.sort(rng.uniform(0.5, 3, count))
+        scores = -np.sort(rng.uniform(0.5, 3, count)) - far
         scores[list(dead)] = -np.inf
         return {
             "log_probs": log_probs.astype("float32"),
@@ -317,7 +338,7 @@ CONTINUATIONS = exercise(
     probes=(
         continuations_probe("one beginning: its best ids", 0.5, beams(1, 6, 3)),
         continuations_probe("two beginnings, three ids", 1.5, beams(2, 3, 3)),
-        continuations_probe("four beginnings, nine ids", 1, beams(4, 9, 4)),
+        continuations_probe("four long beginnings, nine ids", 1, beams(4, 9, 4, far=200.0)),
         continuations_probe(
             "beginnings that are out of the race", 0.5, beams(3, 5, 4, dead=(1, 2))
         ),
@@ -340,6 +361,9 @@ def beam_search(
     first_ends=False,
     refill=False,
     shrinks=False,
+    outside=False,
+    per_beam=None,
+    stops=lambda alive, finished: False,
     width=None,
     gain=lambda logits: logits - np.log(np.exp(logits).sum(-1, keepdims=True)),
 ):
@@ -352,16 +376,16 @@ def beam_search(
         longer = [
             ((*ids, following), log_p + float(row[following]))
             for (ids, log_p), row in zip(alive, log_probs, strict=True)
-            for following in range(logits.shape[-1])
+            for following in np.argsort(-row, kind="stable")[:per_beam]
         ]
         longer.sort(key=lambda beam: -beam[1])
         best = longer[: 2 * width if refill else width - shrinks * len(finished)]
         if grow:
             alive = best
             continue
-        finished += [beam for beam in best[:width] if beam[0][-1] == end]
+        finished += [beam for beam in (longer if outside else best[:width]) if beam[0][-1] == end]
         alive = [beam for beam in best if beam[0][-1] != end][:width]
-        if not alive or (first_ends and finished):
+        if not alive or (first_ends and finished) or (finished and stops(alive, finished)):
             break
     candidates = finished + alive if unfinished and not (first_ends and finished) else finished
     candidates = candidates or alive
@@ -412,12 +436,34 @@ def mean(log_p, length, alpha):
     return log_p / length**alpha
 
 
+def _best_sum_has_ended(alive, finished):
+    return max(p for _, p in alive) < max(p for _, p in finished)
+
+
+def _best_score_has_ended(i):
+    def stops(alive, finished):
+        scores = (
+            [p / (len(ids) - 1) ** i["alpha"] for ids, p in some] for some in (alive, finished)
+        )
+        return np.less(*map(max, scores))
+
+    return beam_search(i, stops=stops)
+
+
+STOPPED = beam_search_of(stops=_best_sum_has_ended), _best_score_has_ended
+ONE_EACH, OUTSIDE = beam_search_of(per_beam=1), beam_search_of(outside=True)
+CHOSEN_RAW = beam_search_of(choose=raw, report=mean)
+
 judge_beam = Match(
     beam_search,
     {
         "as-handed-out": beam_search_of(grow=True, choose=raw),
         "raw-sum": beam_search_of(choose=raw),
-        "chosen-by-raw-sum": beam_search_of(choose=raw, report=mean),
+        "chosen-by-raw-sum": CHOSEN_RAW,
+        "one-id-each": ONE_EACH,
+        "stopped-by-sum": STOPPED[0],
+        "stopped-by-score": STOPPED[1],
+        "ended-outside": OUTSIDE,
         "raw-sum-returned": beam_search_of(report=raw),
         "goes-on-after-end": beam_search_of(grow=True),
         "first-finished": beam_search_of(first_ends=True),
@@ -439,8 +485,8 @@ judge_beam = Match(
 )
 
 
-def searches(alpha, num_beams=3, size=5, max_length=5, apart=(), ended=None):
-    """A table on which the slips in `apart` find another sentence."""
+def searches(alpha, num_beams=3, size=5, max_length=5, apart=(), ended=None, told=None):
+    """A table on which the slips in `apart` find another sentence, also than `told` finds."""
 
     def draw(rng):
         logits = rng.normal(size=(size, size)) * 1.5
@@ -458,7 +504,9 @@ def searches(alpha, num_beams=3, size=5, max_length=5, apart=(), ended=None):
         clear = len(scores) < 2 or scores[0] - scores[1] > 0.02
         ids, _ = beam_search(i)
         as_wanted = ended is None or (ids[-1] == 0) == ended
-        return clear and as_wanted and len(ids) > 1 and differ(beam_search, *apart)(i)
+        others = [slip for slip in apart if slip != told]
+        clear = clear and as_wanted and len(ids) > 1 and differ(beam_search, *apart)(i)
+        return clear and (told is None or differ(told, *others)(i))
 
     return draw_until(draw, parts)
 
@@ -501,11 +549,13 @@ BEAM = exercise(
             searches(
                 1.0,
                 apart=(
-                    beam_search_of(choose=raw),
+                    CHOSEN_RAW,
                     beam_search_of(first_ends=True),
                     beam_search_of(grow=True),
+                    ONE_EACH,
                 ),
                 ended=True,
+                told=CHOSEN_RAW,
             ),
         ),
         beam_probe(
@@ -525,7 +575,11 @@ BEAM = exercise(
             ),
         ),
         beam_probe("one ends, and the others go on", 0.5, after_an_end),
-        beam_probe("one beam is greedy search", 0.5, searches(1.0, num_beams=1, ended=True)),
+        beam_probe(
+            "one beam is greedy search",
+            0.5,
+            searches(1.0, num_beams=1, apart=(OUTSIDE,), ended=True),
+        ),
     ),
 )
 
@@ -544,7 +598,7 @@ def keep_k(logits, k, more=0, sign=1):
     return np.where(sign * logits >= edge, logits, -np.inf)
 
 
-def keep_p(logits, p, *, crossing=True, order=-1, sort=True):
+def keep_p(logits, p, *, crossing=True, order=-1, sort=True, more=0):
     q = softmax(logits)
     at = (
         np.argsort(order * q, -1, kind="stable")
@@ -554,6 +608,8 @@ def keep_p(logits, p, *, crossing=True, order=-1, sort=True):
     ordered = np.take_along_axis(q, at, -1)
     total = np.cumsum(ordered, -1)
     keep_sorted = (total - ordered < p) if crossing else (total <= p)
+    if more:
+        keep_sorted = np.arange(q.shape[1]) < keep_sorted.sum(-1, keepdims=True) + more
     keep = np.zeros_like(keep_sorted)
     np.put_along_axis(keep, at, keep_sorted, -1)
     return np.where(keep, logits, -np.inf)
@@ -658,6 +714,7 @@ judge_filtered = Match(
         "one-too-few": lambda i: filtered(i, k_more=-1) if i.get("k") and i["k"] > 1 else None,
         "k-least-likely": with_k(k_sign=-1),
         "crossing-cut": lambda i: _crossing_cut(i) if i.get("p") else None,
+        "p-one-too-many": with_p(more=1),
         "above-p": lambda i: _above_p(i) if i.get("p") and not i.get("k") else None,
         "p-not-sorted": with_p(sort=False),
         "p-from-the-least": with_p(order=1),
@@ -671,6 +728,7 @@ judge_filtered = Match(
         "one-edge-for-all": _one_edge,
         "cut-of-the-first-row": _first_rows_cut,
     },
+    mends={"overflow": lambda i, got: filtered(i) if np.isnan(got).any() else None},
     dtype=None,
 )
 
@@ -716,7 +774,8 @@ FILTERED = exercise(
     defines="next_distribution",
     may_not_call=MAY_NOT_CALL,
     probes=(
-        filtered_probe("temperature", 0.5, distributions(temperature=0.5)),
+        filtered_probe("temperature", 0.25, distributions(temperature=0.5)),
+        filtered_probe("a temperature near 0", 0.25, distributions(temperature=0.001)),
         filtered_probe("the k likeliest", 0.5, distributions(k=3)),
         filtered_probe("the id that crosses p is kept", 1.5, distributions(p=(0.6, 0.8))),
         filtered_probe("p below the largest probability", 0.5, distributions(p=(0.05, 0.2))),

@@ -217,7 +217,7 @@ def wrong_dtype(types, dtype):
         return None
     for leaf in leaves(types):
         if leaf.startswith(("float", "bfloat")) and leaf not in (dtype, "float"):
-            return f"Your result is {leaf}, expected {dtype}, the dtype of inputs that have one."
+            return f"Your result is {leaf}, expected {dtype}, as the exercise says."
     return None
 
 
@@ -239,7 +239,10 @@ def difference(got, expected, types, tolerance, labels=(), label="the result"):
     if isinstance(expected, tuple | list):
         parts = ", ".join(labels) if labels else f"{len(expected)} parts"
         if not isinstance(got, tuple | list):
-            what = f"{name_of(types)} was returned, expected {len(expected)} values ({parts})."
+            found = name_of(types)
+            if isinstance(got, np.ndarray) and got.ndim:
+                found = f"one array of shape {got.shape}"
+            what = f"{found} was returned, expected a tuple of {len(expected)} values ({parts})."
             return "wrong-type", sentence_case(what), got, expected
         if len(got) != len(expected):
             what = f"{len(got)} values were returned, expected {len(expected)} ({parts})."
@@ -260,7 +263,8 @@ def difference(got, expected, types, tolerance, labels=(), label="the result"):
         kind = "unrecognised" if type(got) is type(expected) else "wrong-type"
         return kind, f"{sentence_case(label)} is {name_of(types, got)}.", got, expected
     if not isinstance(got, np.ndarray | int | float):
-        what = f"{sentence_case(label)} is {name_of(types)}, expected an array of numbers."
+        kind = "an array of numbers" if np.ndim(expected) else "a number"
+        what = f"{sentence_case(label)} is {name_of(types)}, expected {kind}."
         return "wrong-type", what, got, expected
     got, expected = np.asarray(got), np.asarray(expected)
     if got.shape != expected.shape:
@@ -298,7 +302,7 @@ def name_of(types, value=None):
         return "None (is there a return?)"
     if isinstance(value, str | bool):
         return repr(value)
-    return f"a {types}"
+    return f"{'an' if types[:1] in 'aeio' else 'a'} {types}"
 
 
 def sentence_case(text):

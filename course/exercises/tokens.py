@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from course.exercises.declaration import Probe, Verdict, call, tensor
-from course.exercises.judging import Match, leaves, name_of, sentence_case
+from course.exercises.judging import Match, MatchRows, leaves, name_of, sentence_case
 from course.exercises.words import exercise, lesson, questions
 
 LESSON = lesson("tokens")
@@ -119,6 +119,34 @@ def _first_in_the_list(i):
     return found
 
 
+def _found_anywhere(i):
+    """The longest piece that occurs anywhere in what is left of the word."""
+    left, found = i["word"], []
+    while left:
+        pieces = (p for p in i["vocabulary"] if p.startswith("##") == bool(found))
+        pieces = [p for p in pieces if p.removeprefix("##") in left]
+        if not pieces:
+            return [UNKNOWN]
+        found.append(max(pieces, key=len))
+        left = left[len(found[-1].removeprefix("##")) :]
+    return found
+
+
+def _marks_counted(i):
+    """The ## counts as two letters of the word."""
+    word, vocabulary = i["word"], set(i["vocabulary"])
+    found, begin = [], 0
+    while begin < len(word):
+        prefix = "##" if begin else ""
+        ends = (e for e in range(len(word), begin, -1) if prefix + word[begin:e] in vocabulary)
+        end = next(ends, None)
+        if end is None:
+            return [UNKNOWN]
+        found.append(prefix + word[begin:end])
+        begin += len(found[-1])
+    return found
+
+
 def _beginnings_too(i):
     """Where no continuation fits, a piece that begins a word does."""
     word, vocabulary = i["word"], set(i["vocabulary"])
@@ -179,6 +207,12 @@ judge_pieces = MatchPieces(
         "fewest-pieces": _fewest,
         "from-the-end": _from_the_end,
         "order-of-the-list": _first_in_the_list,
+        "found-anywhere": _found_anywhere,
+        "marks-counted": _marks_counted,
+        "single-letters-skipped": pieces_of(
+            ends=lambda begin, length: range(length, begin + 1, -1)
+        ),
+        "rest-never-whole": pieces_of(ends=lambda begin, length: range(length - 1, begin, -1)),
     },
 )
 
@@ -257,7 +291,7 @@ def padded(
 ):
     """Rows of ids side by side and which are real, with a knob for each slip."""
     rows, pad_id = i["rows"], i["pad_id"]
-    longest = width(map(len, rows))
+    longest = width([len(row) for row in rows])
     ids = np.full((len(rows), longest), pad_id if pad is None else pad)
     real = np.zeros(ids.shape, bool)
     for n, row in enumerate(rows):
@@ -301,6 +335,7 @@ judge_padded = MatchIds(
         ),
         "mask-all-true": padded_of(mask=lambda ids, real, pad_id: np.ones_like(real)),
         "cut-to-the-shortest": padded_of(width=min),
+        "cut-to-the-first": padded_of(width=lambda lengths: lengths[0]),
         "one-too-wide": padded_of(width=lambda lengths: max(lengths) + 1),
         "transposed": lambda i: tuple(part.T for part in padded(i)),
         "mask-of-rows": padded_of(mask=lambda ids, real, pad_id: real.any(axis=1)),
@@ -343,7 +378,7 @@ PAD = exercise(
     ),
     probes=(
         padded_probe("one row", 0.5, rows(3)),
-        padded_probe("three rows of different lengths", 1.5, rows(2, 5, 3)),
+        padded_probe("three rows of different lengths", 1.5, rows(3, 5, 2)),
         padded_probe("rows of one length need no padding", 0.5, rows(4, 4)),
         padded_probe(
             "another pad id, where 0 is a real word",
@@ -387,7 +422,10 @@ judge_mean = Match(
         "divided-by-all": mean_of(over=lambda m: m.sum()),
         "mean-count": mean_of(over=lambda m: m.sum() / len(m)),
         "maximum": lambda i: np.where(i["mask"][..., None], i["vectors"], -np.inf).max(1),
-        "one-vector": lambda i: i["vectors"][i["mask"]].mean(axis=0),
+        "one-vector": lambda i: (
+            i["vectors"][i["mask"]].mean(axis=0) if len(i["mask"]) > 1 else None
+        ),
+        "batch-axis-lost": lambda i: mean(i)[0] if len(i["mask"]) == 1 else None,
         "over-the-batch": lambda i: (
             np.where(i["mask"][..., None], i["vectors"], 0).sum(0)
             / np.maximum(i["mask"].sum(0), 1)[:, None]
@@ -433,7 +471,7 @@ REPAIR = exercise(
         mean_probe(
             "float16 in, float16 out",
             0.5,
-            sentences(3, 2, dtype="float16"),
+            sentences(3, 2, 0, dtype="float16"),
             if_raises="dtypes-mixed",
         ),
     ),
@@ -477,7 +515,7 @@ def _rest(i):
     return len(i["lengths"]) % i["batch_size"]
 
 
-judge_shares = Match(
+judge_shares = MatchRows(
     shares,
     {
         "real-share": shares_of(share="real"),
@@ -552,6 +590,11 @@ def _rounded(i, rounding):
     return int(np.ceil(np.sort(i["lengths"])[need - 1] / 8) * 8)
 
 
+def _in_given_order(i):
+    need = int(np.ceil(i["share"] * len(i["lengths"]) - 1e-9))
+    return int(np.ceil(i["lengths"][need - 1] / 8) * 8)
+
+
 def _interpolated(i):
     return int(np.ceil(np.quantile(i["lengths"], i["share"]) / 8) * 8)
 
@@ -581,6 +624,8 @@ judge_limit = Match(
         "rows-rounded-down": lambda i: _rounded(i, np.floor),
         "rows-rounded": lambda i: _rounded(i, np.round),
         "interpolated": _interpolated,
+        "repeats-dropped": lambda i: limit(i | {"lengths": np.unique(i["lengths"])}),
+        "not-sorted": _in_given_order,
         "percentile": lambda i: int(np.ceil(np.percentile(i["lengths"], i["share"]) / 8) * 8),
         "mean": lambda i: int(np.ceil(i["lengths"].mean() / 8) * 8),
         "power-of-two": lambda i: int(2 ** np.ceil(np.log2(limit(i, multiple=1)))),
@@ -606,12 +651,12 @@ DECIDE = exercise(
     probes=(
         limit_probe("every row fits", 0.5, given([3, 9, 17, 20, 30], 1.0)),
         limit_probe("nine rows of ten fit", 1, given([2, 3, 5, 6, 7, 9, 10, 11, 19, 90], 0.9)),
-        limit_probe("a length that is a multiple", 1, given([4, 5, 6, 16, 16, 16, 16, 40], 0.75)),
+        limit_probe("a length that is a multiple", 1, given([5, 16, 16, 16, 16, 16, 25, 34], 0.75)),
         limit_probe(
             "the next row is much longer", 1, given([4, 6, 7, 8, 12, 13, 14, 15, 57, 200], 0.8)
         ),
         limit_probe("5.6 rows of 8 are six", 0.5, given([3, 5, 7, 8, 9, 17, 30, 50], 0.7)),
-        limit_probe("2.2 rows of 4 are three", 0.5, given([10, 20, 33, 47], 0.55)),
+        limit_probe("3.1 rows of 5 are four", 0.5, given([10, 20, 33, 49, 220], 0.62)),
     ),
 )
 

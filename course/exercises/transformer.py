@@ -694,6 +694,9 @@ judge_inputs = Match(
         "masks-as-numbers": _as_numbers,
         "cross-not-broadcast": _not_broadcast,
         "ids-missing": lambda i: decoder_inputs(i)[1:],
+        "end-hidden": lambda i: decoder_inputs(
+            i | {"target": np.where(i["target"] == 3, i["pad_id"], i["target"])}
+        ),
     },
     labels=("decoder's ids", "mask of self-attention", "mask of cross-attention"),
     dtype="int32",
@@ -710,6 +713,10 @@ def id_pairs(source, target, pad_id=0):
             numbers = np.where(pattern, rng.integers(5, 100, pattern.shape), pad_id)
             if pad_id:
                 numbers[0, 0] = 0  # a real word here
+            if name == "target":  # each ends with 3, the end symbol of the text's example
+                last = pattern.shape[1] - 1 - pattern[:, ::-1].argmax(axis=1)
+                some = np.flatnonzero(pattern.any(axis=1))
+                numbers[some, last[some]] = 3
             drawn[name] = numbers.astype("int32")
         return drawn
 

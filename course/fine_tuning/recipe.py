@@ -164,8 +164,7 @@ def train_classifier(
     ]
     told = "".join(json.dumps(line) + "\n" for line in lines)
     runtime.write_atomically(folder / "metrics.jsonl", told.encode())
-    told = json.dumps(asdict(recipe), indent=1, default=str)
-    runtime.write_atomically(folder / "recipe.json", told.encode())
+    training.save_recipe(folder, recipe)
     _keep(classifier, folder / "model")
     return classifier, found, log
 

@@ -1,6 +1,5 @@
 """From files of text to a pretrained encoder: one recipe, one run, resumable."""
 
-import json
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -180,7 +179,7 @@ def pretrain(
         callbacks=round_callbacks,
         verbose=verbose,
     )
-    runtime.write_atomically(folder / "recipe.json", json.dumps(asdict(recipe), indent=1).encode())
+    training.save_recipe(folder, recipe)
     return model, log
 
 
@@ -240,9 +239,7 @@ def load_pretrained(folder, which="last"):
         FileNotFoundError: if there is no run in the folder.
     """
     folder = Path(folder)
-    if not (folder / "recipe.json").exists():
-        raise FileNotFoundError(f"{folder} holds no finished run: pretrain there first.")
-    recipe = Recipe(**json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    recipe = training.load_recipe(folder, Recipe)
     tokenizer = Tokenizer.load(folder)
     model = recipe.model(tokenizer.vocab_size, tokenizer.pad_id)
     paths = {"last": training.checkpoints(folder)[-1], "best": folder / "best.safetensors"}

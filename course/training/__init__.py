@@ -10,7 +10,14 @@ that alone: a model that lacks it, or does not hand it on, trains without dropou
 """
 
 from course.training.rounds import Rounds, train
-from course.training.saving import average, checkpoints, load_checkpoint, save_checkpoint
+from course.training.saving import (
+    average,
+    checkpoints,
+    load_checkpoint,
+    load_recipe,
+    save_checkpoint,
+    save_recipe,
+)
 from course.training.schedules import InverseSquareRoot, WarmupLinear
 
 __all__ = [
@@ -20,6 +27,8 @@ __all__ = [
     "average",
     "checkpoints",
     "load_checkpoint",
+    "load_recipe",
     "save_checkpoint",
+    "save_recipe",
     "train",
 ]

@@ -1,6 +1,10 @@
-"""Checkpoints of a run: every variable of a model and its optimizer in one safetensors file."""
+"""What a run leaves: checkpoints, and its recipe.
+
+A checkpoint is every variable of a model and its optimizer in one safetensors file.
+"""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,35 @@ from course import runtime
 def checkpoints(folder):
     """The checkpoints of a run, the oldest first."""
     return sorted((Path(folder) / "checkpoints").glob("step-*.safetensors"))
+
+
+def save_recipe(folder, recipe):
+    """Writes a run's recipe, a dataclass; a folder that holds one is that of a finished run."""
+    told = json.dumps(asdict(recipe), indent=1, default=str)
+    runtime.write_atomically(Path(folder) / "recipe.json", told.encode())
+
+
+def load_recipe(folder, kind):
+    """The recipe of a finished run.
+
+    Args:
+        folder: of the run.
+        kind: the recipe's class.
+
+    Raises:
+        FileNotFoundError: if there is no finished run in the folder.
+        ValueError: if its recipe is of another kind.
+    """
+    path = Path(folder) / "recipe.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} holds no finished run: train one there first.")
+    try:
+        return kind(**json.loads(path.read_text(encoding="utf-8")))
+    except TypeError as error:
+        raise ValueError(
+            f"{path} is no recipe of {kind.__module__} ({error}): it is of another kind of run, or "
+            "of another version of the course."
+        ) from None
 
 
 def _named(model, optimizer):

@@ -1,6 +1,5 @@
 """From sentence pairs to a trained translator: one recipe, one run, resumable."""
 
-import json
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -168,7 +167,7 @@ def train_translator(
         callbacks=round_callbacks,
         verbose=verbose,
     )
-    runtime.write_atomically(folder / "recipe.json", json.dumps(asdict(recipe), indent=1).encode())
+    training.save_recipe(folder, recipe)
     return load_translator(folder), log
 
 
@@ -202,9 +201,7 @@ def load_translator(folder, which="average"):
         FileNotFoundError: if there is no run in the folder.
     """
     folder = Path(folder)
-    if not (folder / "recipe.json").exists():
-        raise FileNotFoundError(f"{folder} holds no finished run: train one there first.")
-    recipe = Recipe(**json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    recipe = training.load_recipe(folder, Recipe)
     tokenizer = Tokenizer.load(folder)
     model = TeacherForcing(recipe.model(tokenizer.vocab_size))
     weights = {"average": lambda: training.average(training.checkpoints(folder)[-recipe.keep :])}

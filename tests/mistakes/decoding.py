@@ -185,6 +185,37 @@ def ready_made(step, prompt, end_id, max_length):
     return notes.greedy(Model(), prompt, max_length=max_length, end_id=end_id)
 
 
+@wrong("last-few-ids")
+def the_last_two_ids_only(step, prompt, end_id, max_length):
+    ids, done = np.array(prompt), np.zeros(len(prompt), bool)
+    for _ in range(max_length):
+        chosen = np.array(step(ids[:, -2:])).argmax(-1)
+        chosen = np.where(done, 0, chosen)
+        done |= chosen == end_id
+        ids = np.concatenate([ids, chosen[:, None].astype(ids.dtype)], 1)
+    return ids[:, np.shape(prompt)[1] :]
+
+
+@wrong("sentences-as-places")
+def logits_of_every_place_expected(step, prompt, end_id, max_length):
+    ids, done = np.array(prompt), np.zeros(len(prompt), bool)
+    for _ in range(max_length):
+        chosen = np.where(done, 0, np.array(step(ids))[:, -1].argmax(-1))
+        done |= chosen == end_id
+        ids = np.concatenate([ids, chosen[:, None].astype(ids.dtype)], 1)
+    return ids[:, np.shape(prompt)[1] :]
+
+
+@wrong("prompt-alone")
+def new_ids_in_front(step, prompt, end_id, max_length):
+    ids, done = np.array(prompt), np.zeros(len(prompt), bool)
+    for _ in range(max_length):
+        chosen = np.where(done, 0, np.array(step(ids)).argmax(-1))
+        done |= chosen == end_id
+        ids = np.concatenate([chosen[:, None].astype(ids.dtype), ids], 1)
+    return ids[:, :max_length][:, ::-1]
+
+
 # 2. The best continuations
 
 right = partial(CATALOGUE.right, "decoding.continuations")
@@ -332,6 +363,14 @@ def scores_as_a_row(log_probs, scores, k):
     return best // total.shape[1], best % total.shape[1], total.ravel()[best]
 
 
+@wrong("products")
+def back_through_probabilities(log_probs, scores, k):
+    with np.errstate(all="ignore"):
+        total = np.log(np.exp(log_probs) * np.exp(scores)[:, None])
+    at = np.argsort(-total, axis=None, kind="stable")[:k]
+    return at // total.shape[1], at % total.shape[1], total.ravel()[at]
+
+
 # 3. Repair a beam search
 
 right = partial(CATALOGUE.right, "decoding.beam")
@@ -402,7 +441,7 @@ def places_are_lost(step, start_id, end_id, num_beams, max_length, alpha):
     return chosen(finished + beams, alpha)
 
 
-@wrong("ended-take-places")
+@wrong("stopped-by-sum")
 def stops_when_as_many_have_ended(step, start_id, end_id, num_beams, max_length, alpha):
     beams, finished = [([start_id], 0.0)], []
     for _ in range(max_length):
@@ -414,7 +453,7 @@ def stops_when_as_many_have_ended(step, start_id, end_id, num_beams, max_length,
     return chosen(finished + beams, alpha)
 
 
-@wrong("ended-take-places")
+@wrong("stopped-by-score")
 def ended_ones_stay_in_the_race(step, start_id, end_id, num_beams, max_length, alpha):
     beams = [([start_id], 0.0)]
     for _ in range(max_length):
@@ -583,6 +622,34 @@ def ids_alone(step, start_id, end_id, num_beams, max_length, alpha):
     return parted_lists(step, start_id, end_id, num_beams, max_length, alpha)[0]
 
 
+@wrong("one-id-each")
+def each_beam_with_its_best_id(step, start_id, end_id, num_beams, max_length, alpha):
+    beams, finished = [([start_id], 0.0)], []
+    for _ in range(max_length):
+        rows = log_softmax(step, beams)
+        found = [
+            ([*ids, int(row.argmax())], p + row.max())
+            for (ids, p), row in zip(beams, rows, strict=True)
+        ]
+        finished += [beam for beam in found if beam[0][-1] == end_id]
+        beams = [beam for beam in found if beam[0][-1] != end_id]
+        if not beams:
+            break
+    return chosen(finished + beams, alpha)
+
+
+@wrong("ended-outside")
+def all_that_end_compete(step, start_id, end_id, num_beams, max_length, alpha):
+    beams, finished = [([start_id], 0.0)], []
+    for _ in range(max_length):
+        found = continuations(step, beams)
+        finished += [beam for beam in found if beam[0][-1] == end_id]
+        beams = [beam for beam in found[:num_beams] if beam[0][-1] != end_id]
+        if not beams:
+            break
+    return chosen(finished + beams, alpha)
+
+
 # 4. Temperature, top-k, top-p
 
 right = partial(CATALOGUE.right, "decoding.filtered")
@@ -631,7 +698,7 @@ def by_a_loop_over_rows(logits, temperature=1.0, k=None, p=None):
     result = np.zeros(logits.shape)
     for row, z in zip(result, np.asarray(logits, "float64") / temperature, strict=True):
         order = sorted(range(len(z)), key=lambda i: -z[i])[: k or len(z)]
-        q = [math.exp(z[i]) for i in order]
+        q = [math.exp(z[i] - max(z)) for i in order]
         total, reached = sum(q), 0.0
         for i, each in zip(order, q, strict=True):
             row[i] = each
@@ -770,6 +837,36 @@ def filters_of_the_library(logits, temperature=1.0, k=None, p=None):
     z = ops.convert_to_tensor(logits / temperature)
     z = z if k is None else notes.top_k(z, k)
     return ops.softmax(z if p is None else notes.top_p(z, p))
+
+
+@wrong("overflow")
+def exponentials_as_they_are(logits, temperature=1.0, k=None, p=None):
+    z = logits / np.float32(temperature)
+    if k is not None:
+        z = np.where(z >= np.sort(z, -1)[:, -k][:, None], z, -np.inf)
+    q = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    if p is not None:
+        likelier = (q[:, None, :] > q[:, :, None]) * q[:, None, :]  # (batch, vocab, vocab)
+        q = np.where(likelier.sum(-1) < p, q, 0)
+    return q / q.sum(-1, keepdims=True)
+
+
+@wrong("p-one-too-many")
+def keeps_the_one_after_the_crossing(logits, temperature=1.0, k=None, p=None):
+    z = logits.astype("float64") / temperature
+    order = np.argsort(-z, -1)
+    z = np.take_along_axis(z, order, -1)
+    if k is not None:
+        z[:, k:] = -np.inf
+    q = np.exp(z - z.max(-1, keepdims=True))
+    q /= q.sum(-1, keepdims=True)
+    if p is not None:
+        count = (q.cumsum(-1) < p).sum(-1, keepdims=True) + 1
+        q = np.where(np.arange(q.shape[1]) <= count, q, 0)
+        q /= q.sum(-1, keepdims=True)
+    result = np.zeros_like(q)
+    np.put_along_axis(result, order, q, -1)
+    return result
 
 
 # 5. Repair a cache

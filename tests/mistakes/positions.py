@@ -942,6 +942,15 @@ def rotation_by_getattr(x):
     return getattr(notes, "rota" + "ry")(x, pairs="adjacent")
 
 
+@wrong("angles-in-float16")
+def every_number_in_the_dtype_of_x(x):
+    length, width = x.shape[-2:]
+    slow = ops.cast(10_000.0 ** (-2 * np.arange(width // 2) / width), x.dtype)
+    angle = ops.cast(ops.arange(length), x.dtype)[:, None] * slow
+    a, b, cos, sin = x[..., ::2], x[..., 1::2], ops.cos(angle), ops.sin(angle)
+    return ops.reshape(ops.stack([a * cos - b * sin, a * sin + b * cos], axis=-1), x.shape)
+
+
 # 4. A penalty on distance
 
 right = partial(CATALOGUE.right, "positions.alibi")
@@ -1533,3 +1542,25 @@ def never_steps_on(lengths, accuracies, trained):
     while accuracies[longest] >= 0.9 * accuracies[at]:
         trained = lengths[longest]
     return trained
+
+
+@wrong("begun-with-nothing")
+def nothing_before_the_walk(lengths, accuracies, trained):
+    at = list(lengths).index(trained)
+    furthest = 0
+    for length, accuracy in zip(lengths[at + 1 :], accuracies[at + 1 :], strict=True):
+        if accuracy < 0.9 * accuracies[at]:
+            break
+        furthest = int(length)
+    return furthest
+
+
+@wrong("rises-too")
+def within_a_tenth_either_way(lengths, accuracies, trained):
+    at = list(lengths).index(trained)
+    furthest = int(trained)
+    for length, accuracy in zip(lengths[at:], accuracies[at:], strict=True):
+        if abs(accuracy / accuracies[at] - 1) > 0.1:
+            break
+        furthest = int(length)
+    return furthest

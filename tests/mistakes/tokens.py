@@ -261,6 +261,44 @@ def marks_everywhere(word, vocabulary):
     return pieces
 
 
+@wrong("found-anywhere")
+def in_instead_of_startswith(word, vocabulary):
+    out, rest = [], word
+    while rest:
+        fits = [p for p in vocabulary if p.removeprefix("##") in rest]
+        fits = [p for p in fits if p.startswith("##") == bool(out)]
+        if not fits:
+            return ["[UNK]"]
+        out.append(max(fits, key=len))
+        rest = rest[len(out[-1].removeprefix("##")) :]
+    return out
+
+
+@wrong("marks-counted")
+def goes_on_by_the_piece_with_its_marks(word, vocabulary):
+    pieces, begin = [], 0
+    while begin < len(word):
+        mark = "##" if begin else ""
+        for end in range(len(word), begin, -1):
+            if mark + word[begin:end] in vocabulary:
+                break
+        else:
+            return ["[UNK]"]
+        pieces.append(mark + word[begin:end])
+        begin += len(pieces[-1])
+    return pieces
+
+
+@wrong("single-letters-skipped")
+def stops_at_two_letters(word, vocabulary):
+    return cut(word, vocabulary, ends=lambda begin, n: range(n, begin + 1, -1))
+
+
+@wrong("rest-never-whole")
+def begins_one_letter_short(word, vocabulary):
+    return cut(word, vocabulary, ends=lambda begin, n: range(n - 1, begin, -1))
+
+
 @wrong("unrecognised")
 def another_name_for_unknown(word, vocabulary):
     return cut(word, vocabulary, unknown=lambda pieces, word: ["<unk>"])
@@ -377,6 +415,13 @@ def as_keras_does_by_default(rows, pad_id=0):
     longest = max(map(len, rows))
     ids = np.array([[pad_id] * (longest - len(row)) + row for row in rows])
     return ids, ids != pad_id
+
+
+@wrong("cut-to-the-first")
+def as_wide_as_the_first_row(rows, pad_id=0):
+    width = len(rows[0])
+    ids = np.array([[*row[:width], *[pad_id] * (width - len(row))] for row in rows], "int32")
+    return ids, np.arange(width) < np.array([min(len(row), width) for row in rows])[:, None]
 
 
 @wrong("mask-inverted")
@@ -650,6 +695,19 @@ def mean_and_count(vectors, padding_mask):
     return weights_and_a_sum(vectors, padding_mask), ops.sum(ops.cast(padding_mask, "int32"))
 
 
+@wrong("empty-row-nan")
+def a_small_number_that_float16_lacks(vectors, padding_mask):
+    weights = ops.cast(padding_mask, vectors.dtype)[..., None]
+    return ops.sum(vectors * weights, axis=1) / (ops.sum(weights, axis=1) + 1e-9)
+
+
+@wrong("batch-axis-lost")
+def squeezed(vectors, padding_mask):
+    weights = ops.cast(padding_mask, vectors.dtype)
+    weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1)
+    return ops.squeeze(ops.matmul(weights[:, None, :], vectors))
+
+
 # 4. Measure what sorting saves
 
 right = partial(CATALOGUE.right, "tokens.bucket")
@@ -674,6 +732,11 @@ def two_calls(lengths, batch_size):
 def a_list_from_python(lengths, batch_size):
     given = [int(n) for n in lengths]
     return [share_of(given, batch_size), share_of(sorted(given), batch_size)]
+
+
+@right()
+def both_in_one_array(lengths, batch_size):
+    return np.array([share_of(lengths, batch_size), share_of(np.sort(lengths), batch_size)])
 
 
 @right()
@@ -967,3 +1030,26 @@ def more_than_all(lengths, share):
     while np.mean(lengths <= limit) <= share:
         limit += 8
     return limit
+
+
+@wrong("repeats-dropped")
+def of_the_different_lengths(lengths, share):
+    lengths = sorted(set(lengths.tolist()))
+    return -(-lengths[int(np.ceil(share * len(lengths))) - 1] // 8) * 8
+
+
+@wrong("not-sorted")
+def in_the_order_they_come(lengths, share):
+    need = int(np.ceil(share * len(lengths)))
+    return int(-(-lengths[need - 1] // 8) * 8)
+
+
+@wrong("share-cut")
+def from_the_longest_down(lengths, share):
+    need = int(np.ceil(share * len(lengths)))
+    return int(-(-np.sort(lengths)[::-1][need - 1] // 8) * 8)
+
+
+@wrong("rows-rounded")
+def the_nearest_quantile(lengths, share):
+    return np.ceil(np.quantile(lengths, share, method="nearest") / 8) * 8

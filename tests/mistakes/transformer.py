@@ -1053,6 +1053,13 @@ def with_the_course_s_masks(source_ids, target_ids, start_id, pad_id=0):
     return ids, own, cross_mask_of(source_ids, ids.shape[1], pad_id)
 
 
+@wrong("end-hidden")
+def no_end_symbol_for_the_decoder(source_ids, target_ids, start_id, pad_id=0):
+    ids = shift(target_ids, start_id)
+    ids = ops.where(ids == 3, pad_id, ids)
+    return ids, self_mask_of(ids, pad_id), cross_mask_of(source_ids, ids.shape[1], pad_id)
+
+
 # 5. Repair a decoder block
 
 right = partial(CATALOGUE.right, "transformer.repair")
