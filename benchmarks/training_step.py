@@ -359,7 +359,7 @@ def main():
     parser.add_argument("--data", help="a data set of pairs, for example multi30k")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batches", type=int, help="batches a round")
-    parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--only", nargs="+", choices=[*PEERS, *PARTS])
     parser.add_argument("--parts", action="store_true", help="ours, one change at a time")
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -373,7 +373,7 @@ def main():
 
     from course import runtime
 
-    names = list(PARTS if arguments.parts else arguments.only)
+    names = list(arguments.only or (PARTS if arguments.parts else PEERS))
     if arguments.data and "ours" in names:
         names.insert(1, "ours/naive")
     workers, facts = {}, {}
@@ -412,7 +412,8 @@ def main():
             "tokens_a_second": round(facts[name]["tokens"] / median),
         }
     others = (row["tokens_a_second"] for n, row in rows.items() if "ours" not in n)
-    best = rows["ours"]["tokens_a_second"] if arguments.parts else max(others, default=None)
+    ours = rows.get("ours", {}).get("tokens_a_second")
+    best = ours if arguments.parts else max(others, default=None)
     table = Table(title=f"training, float32, {arguments.data or 'dense'}; {runtime.hardware()}")
     compared = "to ours" if arguments.parts else "to the best peer"
     for column in ("", "s a step", "real tokens a s", compared):
