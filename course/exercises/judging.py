@@ -298,6 +298,8 @@ def name_of(types, value=None):
     """What a returned thing is called in a message."""
     if isinstance(types, tuple | list):
         return f"a {type(types).__name__} of {len(types)}"
+    if isinstance(types, dict):
+        return "a dict"
     if types == "NoneType":
         return "None (is there a return?)"
     if isinstance(value, str | bool):
