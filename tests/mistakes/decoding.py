@@ -441,7 +441,7 @@ def places_are_lost(step, start_id, end_id, num_beams, max_length, alpha):
     return chosen(finished + beams, alpha)
 
 
-@wrong("stopped-by-sum")
+@wrong("ended-take-places")
 def stops_when_as_many_have_ended(step, start_id, end_id, num_beams, max_length, alpha):
     beams, finished = [([start_id], 0.0)], []
     for _ in range(max_length):
@@ -453,7 +453,7 @@ def stops_when_as_many_have_ended(step, start_id, end_id, num_beams, max_length,
     return chosen(finished + beams, alpha)
 
 
-@wrong("stopped-by-score")
+@wrong("ended-take-places")
 def ended_ones_stay_in_the_race(step, start_id, end_id, num_beams, max_length, alpha):
     beams = [([start_id], 0.0)]
     for _ in range(max_length):
