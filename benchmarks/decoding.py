@@ -97,9 +97,10 @@ def sizes_of(model):
 
 def describe(folder):
     """What the weights of a run are, in words."""
-    log = (Path(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    recipe = json.loads((Path(folder) / "recipe.json").read_text(encoding="utf-8"))
-    return f"a post-norm run of {json.loads(log[-1])['step']:,} steps, peak {recipe['peak']}"
+    from course import training, translation
+
+    recipe = training.load_recipe(folder, translation.Recipe)
+    return f"a post-norm run of {recipe.steps:,} steps, peak {recipe.peak}"
 
 
 def our_model(seed):
@@ -384,8 +385,8 @@ def main():
     cost = {}
     if not arguments.run:
         cached, uncached = one_more_id(model, arguments.repeats)
-        cost = {"batch": BATCH, "with_cache_ms": cached, "without_cache_ms": uncached}
-        cost = {"ids_before": list(POSITIONS), **cost}
+        cost |= {"ids_before": list(POSITIONS), "batch": BATCH}
+        cost |= {"with_cache_ms": cached, "without_cache_ms": uncached}
         table = Table(title=f"milliseconds of one more id for {BATCH} sentences")
         for column in ("ids before", "with a cache", "without", "ratio"):
             table.add_column(column, justify="right")

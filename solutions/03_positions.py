@@ -515,8 +515,9 @@ check(reach)
 # %% [markdown]
 # ## 7. On real sentences
 #
-# How often does the order matter? A model without positions and without a causal mask cannot tell apart
-# two sentences that have the same words in another order. If they mean different things, it gets at most one of them right. We
+# How often does the order matter? A model without positions and without a causal mask cannot tell apart two
+# sentences that have the same words in another order. If they mean different things, it gets at most one of
+# them right. We
 # count such sentences in the English half of the course's translation pairs.
 
 # %%

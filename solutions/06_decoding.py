@@ -488,7 +488,7 @@ for temperature in (0.5, 1.0, 2.0):
 #
 # Write `next_distribution(logits, temperature=1.0, k=None, p=None)`.
 #
-# - `logits`: float32 array (batch, vocab). `temperature`: a float > 0, 0.001 for one. `k`: an integer from 1 to vocab,
+# - `logits`: float32 array (batch, vocab). `temperature`: a float > 0, 0.001 too. `k`: an integer from 1 to vocab,
 #   or None: keep all. `p`: a float, 0 < p < 1, or None: keep all.
 # - Returns an array or a tensor of floats (batch, vocab): the probabilities with which the next id is
 #   drawn, after temperature, top-k and top-p in this order. Each row sums to 1; what is left out has 0.

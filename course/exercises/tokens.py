@@ -26,6 +26,7 @@ def pieces(
     ends=lambda begin, length: range(length, begin, -1),
     unknown=lambda found, word, begin: [UNKNOWN],
     write=lambda piece: piece,
+    then=lambda begin, end: end,
 ):
     """WordPiece on one word, with a knob for each slip."""
     word, vocabulary = i["word"], set(i["vocabulary"])
@@ -38,7 +39,7 @@ def pieces(
         else:
             return unknown(found, word, begin)
         found.append(write(prefix + word[begin:end]))
-        begin = end
+        begin = then(begin, end)
     return found
 
 
@@ -132,21 +133,6 @@ def _found_anywhere(i):
     return found
 
 
-def _marks_counted(i):
-    """The ## counts as two letters of the word."""
-    word, vocabulary = i["word"], set(i["vocabulary"])
-    found, begin = [], 0
-    while begin < len(word):
-        prefix = "##" if begin else ""
-        ends = (e for e in range(len(word), begin, -1) if prefix + word[begin:e] in vocabulary)
-        end = next(ends, None)
-        if end is None:
-            return [UNKNOWN]
-        found.append(prefix + word[begin:end])
-        begin += len(found[-1])
-    return found
-
-
 def _beginnings_too(i):
     """Where no continuation fits, a piece that begins a word does."""
     word, vocabulary = i["word"], set(i["vocabulary"])
@@ -208,7 +194,7 @@ judge_pieces = MatchPieces(
         "from-the-end": _from_the_end,
         "order-of-the-list": _first_in_the_list,
         "found-anywhere": _found_anywhere,
-        "marks-counted": _marks_counted,
+        "marks-counted": pieces_of(then=lambda begin, end: end + 2 * (begin > 0)),
         "single-letters-skipped": pieces_of(
             ends=lambda begin, length: range(length, begin + 1, -1)
         ),

@@ -128,9 +128,9 @@ def train_translator(
     settings = {**asdict(recipe), "pairs": len(pairs)}
     for later in ("patience", "keep", "steps", "cooldown_steps"):  # a run may be prolonged
         del settings[later]
-    begins, ending = recipe.steps - recipe.cooldown_steps, None
+    ending = None
     if recipe.cooldown_steps:
-        ending = {"from": begins, "steps": recipe.steps}
+        ending = {"from": recipe.steps - recipe.cooldown_steps, "steps": recipe.steps}
     runtime.seed_everything(recipe.seed, deterministic=deterministic)
     tokenizer = _tokenizer(recipe, pairs, folder)
     model = TeacherForcing(recipe.model(tokenizer.vocab_size), recipe.smoothing)
