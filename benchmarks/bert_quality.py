@@ -2,6 +2,7 @@
 
     python benchmarks/bert_quality.py --run FOLDER --pretrain [--set steps=20000 …]
     python benchmarks/bert_quality.py --run FOLDER --fine-tune sst2 --start pretrained --seed 0
+    python benchmarks/bert_quality.py --run FOLDER --everything [--at-once 4] [--mixed …] [--set …]
     python benchmarks/bert_quality.py --run FOLDER --record
 
 The data come from `COURSE_DATA`. The first command pretrains BERT mini (4 layers, d_model 256, the
@@ -10,6 +11,9 @@ official uncased vocabulary, 11.2 M parameters) on IMDB's unlabelled reviews, of
 recipe: 3 epochs, batches of 16, evaluation batches of 64, 500 steps of warm-up, weight decay 0.01;
 `--start random` begins with the same model as it was before pretraining. The checkpoint with the
 best validation accuracy is scored on the test rows. Each goes on where it was stopped. The third
+runs them all as processes of their own, for three seeds each, several at once where there is a GPU
+(and there `XLA_FLAGS="--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"` halves the
+compiling that JAX does for every width of a batch); what is done already is left alone. The last
 adds the baselines, majority and logistic regression on a bag of words, prints the table, and writes
 benchmarks/results/bert_quality.json. It needs scikit-learn (`pip install scikit-learn`), which the
 course does not: the course's own `BagOfWords` holds a dense matrix, too large for IMDB.
@@ -20,7 +24,10 @@ SST-2 trains on GLUE's 67,349 phrases without those that occur inside a sentence
 
 import argparse
 import json
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +38,7 @@ HELD_OUT = 1000  # reviews
 PRETRAINING = {"d_model": 256, "num_layers": 4, "num_heads": 4, "d_ff": 1024, "stddev": 0.0625}
 RATES = {"pretrained": 1e-4, "random": 3e-4}
 LENGTHS = {"sst2": 64, "imdb": 512}
-TASKS, STARTS = tuple(LENGTHS), tuple(RATES)
+TASKS, STARTS, SEEDS = tuple(LENGTHS), tuple(RATES), (0, 1, 2)
 
 
 def official_vocabulary():
@@ -68,6 +75,7 @@ def pretrain(arguments):
         [str(train), "wikitext2/valid"],
         arguments.run / "pretraining",
         validation=[str(held_out)],
+        start=arguments.begin,
         verbose=2,
     )
     tokenizer = pretraining.load_pretrained(arguments.run / "pretraining")[1]
@@ -154,6 +162,34 @@ def fine_tune(arguments):
     print(f"{time.perf_counter() - began:.0f} s with all that is around it")
 
 
+def everything(arguments):
+    """Pretrains, and meanwhile fine-tunes what needs no pretraining; then the rest."""
+
+    def process(name, *more):
+        if not (arguments.run / name / "metrics.jsonl").exists():
+            command = [sys.executable, __file__, "--run", str(arguments.run), *more]
+            with open(arguments.run / f"{name}.log", "w", encoding="utf-8") as told:
+                code = subprocess.run(command, stdout=told, stderr=subprocess.STDOUT).returncode
+            ended = f"ended with {code}, see {told.name}" if code else "done"
+            print(f"{time.perf_counter() - began:.0f} s: {name} {ended}", flush=True)
+
+    def tuning(task, start, seed):
+        if start == "pretrained":
+            ready.result()
+        name = f"{task}-{start}-{RATES[start]:g}-{seed}"
+        more = ["--mixed", arguments.mixed] if arguments.mixed else []
+        process(name, "--fine-tune", task, "--start", start, "--seed", str(seed), *more)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(arguments.at_once) as pool:
+        begin = ["--begin", arguments.begin] if arguments.begin else []
+        ready = pool.submit(process, "pretrained", "--pretrain", *begin, "--set", *arguments.set)
+        for start in reversed(STARTS):
+            for task in arguments.tasks:
+                for seed in SEEDS:
+                    pool.submit(tuning, task, start, seed)
+
+
 # The record
 
 
@@ -231,20 +267,27 @@ def main():
     parser.add_argument("--run", type=Path, required=True, help="where the runs live")
     parser.add_argument("--pretrain", action="store_true")
     parser.add_argument("--set", nargs="*", default=[], help="NAME=VALUE of the pretraining recipe")
+    parser.add_argument("--begin", help="a checkpoint to pretrain from, instead of random weights")
     parser.add_argument("--fine-tune", choices=TASKS)
     parser.add_argument("--start", choices=STARTS, default="pretrained")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, help="instead of the usual learning rate")
     parser.add_argument("--mixed", help="mixed_bfloat16, of fine-tuning")
+    parser.add_argument("--everything", action="store_true")
+    parser.add_argument("--at-once", type=int, default=1, help="processes of --everything")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, help="of --everything")
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--hardware", help="of runs that were made elsewhere")
     parser.add_argument("--note", default="", help="what else the machine did")
     arguments = parser.parse_args()
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    if arguments.everything:  # in other processes: this one leaves the device alone
+        everything(arguments)
+        return
 
     from course import runtime
 
     runtime.start()
-    arguments.run.mkdir(parents=True, exist_ok=True)
     if arguments.pretrain:
         pretrain(arguments)
     elif arguments.fine_tune:
@@ -252,7 +295,7 @@ def main():
     elif arguments.record:
         record(arguments)
     else:
-        parser.error("say --pretrain, --fine-tune or --record.")
+        parser.error("say --pretrain, --fine-tune, --everything or --record.")
 
 
 if __name__ == "__main__":

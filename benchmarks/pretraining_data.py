@@ -54,10 +54,15 @@ def trainer(size, vocab_size, batches, steps):
     encoder = BertEncoder(vocab_size, num_layers, d_model, d_model // 64, 4 * d_model)
     model = BertForPretraining(encoder)
     model.compile(adamw(model, 1e-4), jit_compile=runtime.jit_compile())
+
+    class Keep(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            runtime.keep_freed_memory()  # as `course.training.train` does
+
     ready, told = AtHand(), tokens_of(batches[i % len(batches)] for i in range(steps))
 
     def train():
-        model.fit(ready, shuffle=False, verbose=0)
+        model.fit(ready, shuffle=False, verbose=0, callbacks=[Keep()])
         return told
 
     return train

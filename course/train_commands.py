@@ -78,6 +78,9 @@ def bert_pretrain(
     validation: Annotated[
         list[str] | None, typer.Option(help="The same, to choose the best checkpoint on.")
     ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="A checkpoint: folder or hub name. Else random.")
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE of course.pretraining.Recipe: steps=200."),
@@ -95,7 +98,13 @@ def bert_pretrain(
     try:
         recipe = recipe_from(pretraining.Recipe, setting or ())
         _, log = pretraining.pretrain(
-            recipe, data, out, validation=validation, deterministic=deterministic, verbose=2
+            recipe,
+            data,
+            out,
+            validation=validation,
+            start=start,
+            deterministic=deterministic,
+            verbose=2,
         )
         model, tokenizer = pretraining.load_pretrained(out, "last")
         if not (out / "bert" / "config.json").exists():

@@ -83,6 +83,36 @@ def test_a_row_that_was_used_twice_has_one_gradient(keras, course, backend):
     np.testing.assert_allclose(second_moment(course.AdamW), [0, 0.004, 0], rtol=1e-4)
 
 
+@pytest.mark.needs_tf
+@pytest.mark.parametrize("strategy", [False, True])
+def test_one_kernel_computes_what_many_operations_do(keras, course, backend, rng, strategy):
+    if backend != "tensorflow":
+        pytest.skip("the kernel is TensorFlow's")
+    import contextlib
+
+    import tensorflow as tf
+
+    start, gradients = rng.normal(size=(5, 3)), rng.normal(size=(6, 5, 3))
+
+    def trained(kind, replicas=None):
+        with replicas.scope() if replicas else contextlib.nullcontext():
+            table = keras.Variable(start.astype("float32"))
+            optimizer = kind(0.03, beta_2=0.98, epsilon=1e-3, weight_decay=0.1)
+            optimizer.build([table])
+            for gradient in gradients.astype("float32"):
+                step = (lambda g: optimizer.apply([g], [table])), (tf.constant(gradient),)
+                replicas.run(*step) if replicas else step[0](*step[1])
+        return [numbers(value) for value in (table, *optimizer.variables[-2:])]
+
+    class Many(course.AdamW):
+        def _in_one_pass(self, *arguments):
+            return False
+
+    found = trained(course.AdamW, tf.distribute.MirroredStrategy(["CPU:0"]) if strategy else None)
+    for one, many in zip(found, trained(Many), strict=True):
+        np.testing.assert_allclose(one, many, rtol=2e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("mixed", [None, "mixed_float16"])
 def test_two_halves_accumulated_are_one_batch(keras, course, mixed):
     rng = np.random.default_rng(0)

@@ -874,6 +874,29 @@ def test_other_text_or_another_recipe_in_the_same_folder_is_refused(course, run)
         course.pretrain(other, ["world-verdicts/validation"], folder)
 
 
+def test_it_goes_on_from_a_checkpoint_on_other_text(course, run, tmp_path):
+    from course import checkpoints
+
+    model, _, folder, recipe = run
+    tokenizer = course.load_pretrained(folder)[1]
+    checkpoints.save_bert(model, tmp_path / "start", tokenizer=tokenizer)
+    still = {"steps": 2, "warmup_steps": 1, "round_steps": 2, "peak": 1e-9, "vocab_size": 280}
+    again, _ = course.pretrain(
+        course.Recipe(**{**recipe.__dict__, **still}),
+        ["world-verdicts/test"],
+        tmp_path / "run",
+        start=tmp_path / "start",
+    )
+    assert course.load_pretrained(tmp_path / "run")[1].vocab_size == tokenizer.vocab_size == 300
+    for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    wider = course.Recipe(**{**recipe.__dict__, "d_model": 64})
+    with pytest.raises(checkpoints.CheckpointError, match="shape"):
+        course.pretrain(
+            wider, ["world-verdicts/test"], tmp_path / "other", start=tmp_path / "start"
+        )
+
+
 def test_a_recipe_that_cannot_work_is_refused_before_anything_is_read(course, tmp_path):
     for settings, says in (
         ({"max_length": 64}, "max_length = 64 and max_positions = 48"),

@@ -260,6 +260,27 @@ def test_the_whole_model_is_torchs_transformer(course, torch, rng, norm, note):
     assert error < TIGHT
 
 
+def test_gelu_and_its_gradient_are_those_of_the_normal_distribution(course, keras, rng, backend):
+    from scipy.stats import norm
+
+    from course.transformer.blocks import gelu
+
+    x = np.linspace(-12, 12, 97).astype("float32")
+    x64, layer = x.astype("float64"), keras.layers.Dense(97, gelu, use_bias=False)
+    layer.build((None, 97))
+    layer.set_weights([np.diag(x)])
+    (slope,) = gradients(layer, lambda layer: keras.ops.sum(layer(np.ones((1, 97)))), backend)
+    assert numbers(gelu(x)) == pytest.approx(x64 * norm.cdf(x64), rel=1e-5, abs=1e-30)
+    expected = norm.cdf(x64) + x64 * norm.pdf(x64)
+    assert np.diag(slope) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    for dtype in ("float16", "bfloat16"):
+        half = gelu(keras.ops.cast(x, dtype))
+        assert keras.backend.standardize_dtype(half.dtype) == dtype
+        assert numbers(keras.ops.cast(half, "float32")) == pytest.approx(
+            x64 * norm.cdf(x64), abs=0.06
+        )
+
+
 def gradients(model, loss, backend):
     """The gradient of `loss(model)` at each trainable weight."""
     if backend == "jax":

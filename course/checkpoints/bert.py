@@ -14,6 +14,7 @@ from course.checkpoints.shards import INDEX, SINGLE, CheckpointError, read_tenso
 from course.checkpoints.sources import files_of, no_weights, preset_arrays, read_json
 from course.checkpoints.vocabulary import save_tokenizer
 from course.pretraining import BertEncoder
+from course.transformer.blocks import gelu
 
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -161,7 +162,7 @@ def bert_config(model, labels=None):
     ours = encoder.get_config() | {"attention_dropout": block.self_attention.dropout}
     activation = block.feed_forward.inner.activation
     names = {keras.activations.get(ours): name for name, ours in reversed(ACTIVATIONS.items())}
-    names[layout.gelu_tanh] = "gelu_pytorch_tanh"
+    names |= {gelu: "gelu", layout.gelu_tanh: "gelu_pytorch_tanh"}
     if activation not in names:
         raise ValueError(f"the activation {activation} has no name in Hugging Face's config.json.")
     config = {key: ours[name] for key, name in _HUGGING_FACE.items()}

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from course import runtime
 from course.tokens.batches import Epochs
 
-WIDTHS = 16  # so many widths of batches at most: each is compiled on its own
+WIDTHS = 16  # so many widths of batches at most: each is compiled on its own,
+ACCELERATOR_WIDTHS = 4  # which takes longer there, while padding costs less
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class ExampleBatches(Epochs):
             1.
         shuffle: else the rows are sorted by length, all of them.
         seed: an integer ≥ 0.
-        multiple: widths are multiples of it; None means 8, or more if that made over 16 widths.
+        multiple: widths are multiples of it; None means 8, or more if that made over 16 widths, on
+            an accelerator over 4.
         pool: batches that are sorted among themselves.
 
     Attributes:
@@ -95,8 +98,7 @@ class ExampleBatches(Epochs):
         self.lengths = np.fromiter(map(len, rows), "int64", len(rows))
         self.batch_size, self.pad_id, self.end_id = batch_size, pad_id, end_id
         self.shuffle, self.seed, self.pool = shuffle, seed, pool
-        step = -(-int(self.lengths.max()) // WIDTHS)
-        self.multiple = multiple or max(-(-step // 8) * 8, 8)
+        self.multiple = multiple or _multiple(int(self.lengths.max()))
         self._known = None
 
     def __len__(self):
@@ -150,6 +152,12 @@ class ExampleBatches(Epochs):
         first = self._width(batches[0])
         other = next((i for i, rows in enumerate(batches) if self._width(rows) != first), 1)
         return [*batches[:1], *batches[other : other + 1], *batches[1:other], *batches[other + 1 :]]
+
+
+def _multiple(longest):
+    """A multiple of 8 of which the widths are multiples, so that there are few of them."""
+    widths = WIDTHS if runtime.accelerator() == "cpu" else ACCELERATOR_WIDTHS
+    return -(-longest // (8 * widths)) * 8
 
 
 def segments(ids, pad_id, end_id):

@@ -126,6 +126,7 @@ def pretrain(
     folder,
     *,
     validation=None,
+    start=None,
     round_callbacks=(),
     deterministic=False,
     verbose=0,
@@ -138,6 +139,9 @@ def pretrain(
         folder: where the run lives: tokenizer, recipe, the text as ids, checkpoints, log,
             TensorBoard's files.
         validation: such a list, on which the best checkpoint is chosen; else by the training loss.
+        start: a checkpoint to begin with instead of random weights, and its vocabulary; see
+            `checkpoints.load_bert`. Its sizes have to be the recipe's. So one goes on with BERT on
+            the texts of another field (Gururangan et al. 2020).
         round_callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps` updates.
         deterministic: whether operations have to give the same bits in every run. Slower.
         verbose: as Keras' `fit` takes it.
@@ -148,7 +152,10 @@ def pretrain(
 
     Raises:
         ValueError: if the folder holds a run with another recipe or other text.
+        checkpoints.CheckpointError: if `start` is none, or has other sizes.
     """
+    from course import checkpoints  # which are made of this package's models
+
     folder = Path(folder)
     if recipe.max_length > recipe.max_positions:
         raise ValueError(
@@ -157,15 +164,19 @@ def pretrain(
         )
     training.WarmupLinear(recipe.peak, recipe.warmup_steps, recipe.steps)  # before hours of reading
     runtime.seed_everything(recipe.seed, deterministic=deterministic)
-    tokenizer = _tokenizer(recipe, sources, folder)
+    tokenizer = _tokenizer(recipe, sources, folder, start)
     corpus = _corpus(recipe, sources, tokenizer, folder / "corpus")
     model = recipe.model(tokenizer.vocab_size, tokenizer.pad_id)
+    if start is not None:
+        checkpoints.load_weights(model, start, may_lack=("pooler", "cls"))
     model.compile(recipe.optimizer(model), jit_compile=runtime.jit_compile())
     if validation is not None:
         held_out = _corpus(recipe, validation, tokenizer, folder / "validation")
         validation = recipe.batches(held_out, tokenizer, shuffle=False)
     settings = {**asdict(recipe), "corpus": corpus.note}
     del settings["keep"]
+    if start is not None:
+        settings["start"] = str(start)
     log = training.train(
         model,
         recipe.batches(corpus, tokenizer),
@@ -183,11 +194,15 @@ def pretrain(
     return model, log
 
 
-def _tokenizer(recipe, sources, folder):
-    """The vocabulary of an earlier call, a published one, or a new one of the text."""
+def _tokenizer(recipe, sources, folder, start=None):
+    """The vocabulary of an earlier call, the start's, a published one, or a new one of the text."""
+    from course import checkpoints
+
     if (folder / "tokenizer.json").exists():
         return Tokenizer.load(folder)
-    if recipe.vocabulary is not None:
+    if start is not None:
+        tokenizer = checkpoints.load_tokenizer(start)
+    elif recipe.vocabulary is not None:
         tokenizer = Tokenizer.from_vocab(recipe.vocabulary, recipe.lowercase)
     else:
         found = (sentence for document in documents(sources) for sentence in document)
