@@ -61,7 +61,7 @@ def text_files(folder):
 
 def pretrain(arguments):
     from course import pretraining, runtime
-    from course.checkpoints import save_bert
+    from course.checkpoints import pretraining_start, save_bert
     from course.train_commands import recipe_from
 
     given = {"vocabulary": official_vocabulary(), **PRETRAINING}
@@ -75,7 +75,7 @@ def pretrain(arguments):
         [str(train), "wikitext2/valid"],
         arguments.run / "pretraining",
         validation=[str(held_out)],
-        start=arguments.begin,
+        start=arguments.begin and pretraining_start(arguments.begin),
         verbose=2,
     )
     tokenizer = pretraining.load_pretrained(arguments.run / "pretraining")[1]

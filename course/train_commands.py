@@ -92,7 +92,7 @@ def bert_pretrain(
 
     runtime.start()
     from course import pretraining
-    from course.checkpoints import save_bert
+    from course.checkpoints import pretraining_start, save_bert
     from course.data import DataError
 
     try:
@@ -102,7 +102,7 @@ def bert_pretrain(
             data,
             out,
             validation=validation,
-            start=start,
+            start=start and pretraining_start(start),
             deterministic=deterministic,
             verbose=2,
         )

@@ -885,16 +885,14 @@ def test_it_goes_on_from_a_checkpoint_on_other_text(course, run, tmp_path):
         course.Recipe(**{**recipe.__dict__, **still}),
         ["world-verdicts/test"],
         tmp_path / "run",
-        start=tmp_path / "start",
+        start=(start := checkpoints.pretraining_start(tmp_path / "start")),
     )
     assert course.load_pretrained(tmp_path / "run")[1].vocab_size == tokenizer.vocab_size == 300
     for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     wider = course.Recipe(**{**recipe.__dict__, "d_model": 64})
-    with pytest.raises(checkpoints.CheckpointError, match="shape"):
-        course.pretrain(
-            wider, ["world-verdicts/test"], tmp_path / "other", start=tmp_path / "start"
-        )
+    with pytest.raises(ValueError, match=r"has the shape \(300, 64\) by the recipe"):
+        course.pretrain(wider, ["world-verdicts/test"], tmp_path / "other", start=start)
 
 
 def test_a_recipe_that_cannot_work_is_refused_before_anything_is_read(course, tmp_path):

@@ -15,6 +15,7 @@ from course.checkpoints.bert import (
     bert_config,
     load_bert,
     load_weights,
+    pretraining_start,
     read_configs,
     save_bert,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "load_bert",
     "load_tokenizer",
     "load_weights",
+    "pretraining_start",
     "read_configs",
     "save_bert",
 ]

@@ -12,9 +12,9 @@ from course import runtime
 from course.checkpoints import layout
 from course.checkpoints.shards import INDEX, SINGLE, CheckpointError, read_tensors, write_tensors
 from course.checkpoints.sources import files_of, no_weights, preset_arrays, read_json
-from course.checkpoints.vocabulary import save_tokenizer
-from course.pretraining import BertEncoder
-from course.transformer.blocks import gelu
+from course.checkpoints.vocabulary import load_tokenizer, save_tokenizer
+from course.pretraining import BertEncoder, BertForPretraining
+from course.transformer.feed_forward import gelu
 
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -217,6 +217,19 @@ def load_bert(
     model = encoder if kind is BertEncoder else kind(encoder)
     _load(model, found, fresh, may_lack, say)
     return model
+
+
+def pretraining_start(source):
+    """What `pretraining.pretrain` goes on from: a `BertForPretraining` and its `Tokenizer`.
+
+    Args:
+        source: as `load_bert` takes it. Heads that it lacks keep random numbers.
+
+    Raises:
+        CheckpointError: as `load_bert`.
+    """
+    model = load_bert(source, BertForPretraining, may_lack=("pooler", "cls"))
+    return model, load_tokenizer(source)
 
 
 def load_weights(model, source, *, revision=None, fresh=(), may_lack=(), say=_on_stderr):

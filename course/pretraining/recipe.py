@@ -1,5 +1,6 @@
 """From files of text to a pretrained encoder: one recipe, one run, resumable."""
 
+import hashlib
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -139,9 +140,9 @@ def pretrain(
         folder: where the run lives: tokenizer, recipe, the text as ids, checkpoints, log,
             TensorBoard's files.
         validation: such a list, on which the best checkpoint is chosen; else by the training loss.
-        start: a checkpoint to begin with instead of random weights, and its vocabulary; see
-            `checkpoints.load_bert`. Its sizes have to be the recipe's. So one goes on with BERT on
-            the texts of another field (Gururangan et al. 2020).
+        start: a pair of a `BertForPretraining`, whose weights the run begins with, and its
+            `Tokenizer`. Its sizes have to be the recipe's. So one goes on with BERT on the texts of
+            another field (Gururangan et al. 2020).
         round_callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps` updates.
         deterministic: whether operations have to give the same bits in every run. Slower.
         verbose: as Keras' `fit` takes it.
@@ -151,11 +152,9 @@ def pretrain(
         a step is a batch.
 
     Raises:
-        ValueError: if the folder holds a run with another recipe or other text.
-        checkpoints.CheckpointError: if `start` is none, or has other sizes.
+        ValueError: if the folder holds a run with another recipe, start or text, or the start has
+            other sizes.
     """
-    from course import checkpoints  # which are made of this package's models
-
     folder = Path(folder)
     if recipe.max_length > recipe.max_positions:
         raise ValueError(
@@ -168,7 +167,7 @@ def pretrain(
     corpus = _corpus(recipe, sources, tokenizer, folder / "corpus")
     model = recipe.model(tokenizer.vocab_size, tokenizer.pad_id)
     if start is not None:
-        checkpoints.load_weights(model, start, may_lack=("pooler", "cls"))
+        _begin_with(model, start[0])
     model.compile(recipe.optimizer(model), jit_compile=runtime.jit_compile())
     if validation is not None:
         held_out = _corpus(recipe, validation, tokenizer, folder / "validation")
@@ -176,7 +175,7 @@ def pretrain(
     settings = {**asdict(recipe), "corpus": corpus.note}
     del settings["keep"]
     if start is not None:
-        settings["start"] = str(start)
+        settings["start"] = _digest(start[0])
     log = training.train(
         model,
         recipe.batches(corpus, tokenizer),
@@ -194,14 +193,34 @@ def pretrain(
     return model, log
 
 
+def _begin_with(model, start):
+    """Takes over the weights of another model of the same sizes."""
+    for ours, theirs in zip(model.weights, start.weights, strict=False):
+        if ours.shape != theirs.shape:
+            raise ValueError(
+                f"{ours.path} has the shape {tuple(ours.shape)} by the recipe, and in the start "
+                f"{tuple(theirs.shape)}: set num_layers, d_model, d_ff and max_positions to the "
+                "start's."
+            )
+    if len(model.weights) != len(start.weights):
+        raise ValueError("the start has another number of layers: set num_layers to the start's.")
+    model.set_weights(start.get_weights())
+
+
+def _digest(model):
+    """What tells these weights from others."""
+    told = hashlib.sha256()
+    for array in model.get_weights():
+        told.update(np.ascontiguousarray(array).tobytes())
+    return told.hexdigest()[:16]
+
+
 def _tokenizer(recipe, sources, folder, start=None):
     """The vocabulary of an earlier call, the start's, a published one, or a new one of the text."""
-    from course import checkpoints
-
     if (folder / "tokenizer.json").exists():
         return Tokenizer.load(folder)
     if start is not None:
-        tokenizer = checkpoints.load_tokenizer(start)
+        tokenizer = start[1]
     elif recipe.vocabulary is not None:
         tokenizer = Tokenizer.from_vocab(recipe.vocabulary, recipe.lowercase)
     else:

@@ -1,90 +1,10 @@
 """Blocks and stacks of the Transformer: sections 3.1 and 3.3 of Vaswani et al. 2017."""
 
-import math
-
 import keras
 from keras import ops
 
 from course.attention import Dropout, MultiHeadAttention, causal_mask, combine_masks
-
-
-def gelu(x):
-    """x · Φ(x), where Φ is the normal distribution's: the exact GELU, with erf.
-
-    Keras' on TensorFlow takes 1.5 times as long, and with its gradient 1.8 times (measured on two
-    CPU cores).
-
-    Args:
-        x: float tensor.
-
-    Returns:
-        A tensor of the same shape and dtype.
-
-    Reference: Hendrycks & Gimpel 2016, "Gaussian Error Linear Units", section 2.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return ops.gelu(x, approximate=False)
-    import tensorflow as tf
-
-    @tf.custom_gradient
-    def with_gradient(x):
-        narrow = x * -(0.5**0.5)
-        share = 0.5 * tf.math.erfc(narrow)  # Φ(x)
-
-        def gradient(upstream):  # Φ(x) + x Φ'(x)
-            density = tf.exp(-0.5 * math.log(2 * math.pi) - tf.square(narrow))
-            return upstream * (share + x * density)
-
-        return x * share, gradient
-
-    return with_gradient(tf.convert_to_tensor(x))
-
-
-@keras.saving.register_keras_serializable("course")
-class FeedForward(keras.layers.Layer):
-    """FFN(x) = activation(x W₁ + b₁) W₂ + b₂: each position by itself, all with the same weights.
-
-    Args:
-        d_model: width of input and output, `(..., d_model)` both.
-        d_ff: width between the two, 4 · d_model in the paper.
-        activation: "relu" in the paper, "gelu" in BERT.
-        dropout: rate after the activation; the paper has none there, torch.nn.Transformer has.
-        initializer: of both kernels.
-
-    Reference: Vaswani et al. 2017, section 3.3, equation 2.
-    """
-
-    def __init__(
-        self, d_model, d_ff, activation="relu", dropout=0.0, initializer="glorot_uniform", **kwargs
-    ):
-        super().__init__(**kwargs)
-        self.initializer = keras.initializers.get(initializer)
-        first, second = self.initializer.clone(), self.initializer.clone()
-        dense, dtype = keras.layers.Dense, self.dtype_policy
-        activation = keras.activations.get(activation)
-        activation = gelu if activation is keras.activations.gelu else activation
-        self.inner = dense(d_ff, activation, kernel_initializer=first, dtype=dtype, name="inner")
-        self.outer = dense(d_model, kernel_initializer=second, dtype=dtype, name="outer")
-        self.dropout = Dropout(dropout, dtype=dtype)
-        self.supports_masking = True
-
-    def build(self, x_shape):
-        self.inner.build(x_shape)
-        self.outer.build((*x_shape[:-1], self.inner.units))
-
-    def call(self, x):
-        return self.outer(self.dropout(self.inner(x)))  # (..., d_ff), then (..., d_model)
-
-    def get_config(self):
-        activation = self.inner.activation
-        activation = keras.activations.gelu if activation is gelu else activation
-        return super().get_config() | {
-            "d_model": self.outer.units,
-            "d_ff": self.inner.units,
-            "activation": keras.activations.serialize(activation),
-            "dropout": self.dropout.rate,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
+from course.transformer.feed_forward import FeedForward
 
 
 @keras.saving.register_keras_serializable("course")
