@@ -30,7 +30,7 @@ class AdamW(keras.optimizers.AdamW):
         return super().apply([_whole(grad) for grad in grads], trainable_variables)
 
     def _apply_weight_decay(self, variables):
-        """Left to `update_step`: Keras passes through each matrix twice as often."""
+        """Left to `update_step`, which passes through each matrix once less."""
 
     def update_step(self, gradient, variable, learning_rate):
         if self.weight_decay is not None and self._use_weight_decay(variable):

@@ -1045,8 +1045,8 @@ with tempfile.TemporaryDirectory() as place:
 # | bag of words, logistic regression | .883 |
 # | majority | .500 |
 #
-# Bag of words is hard to beat on long reviews: 22,000 of them hold most words that matter. From random weights the
-# Transformer loses to it, pretrained it wins. The seeds differ by more than the interval over rows
+# From random weights the Transformer loses to the bag of words, pretrained it wins. The seeds differ by more than
+# the interval over rows
 # (`benchmarks/results/bert_imdb_h100.json`; on your machine `benchmarks/bert_quality.py`).
 #
 # What changes on real text: labels are sometimes wrong, so 100 % is not the goal; test rows may stand in the training
