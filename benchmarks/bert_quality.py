@@ -2,27 +2,32 @@
 
     python benchmarks/bert_quality.py --run FOLDER --pretrain [--set steps=20000 …]
     python benchmarks/bert_quality.py --run FOLDER --fine-tune sst2 --start pretrained --seed 0
+    python benchmarks/bert_quality.py --run FOLDER --fine-tune sst2 --start 4000
     python benchmarks/bert_quality.py --run FOLDER --everything [--at-once 4] [--mixed …] [--set …]
     python benchmarks/bert_quality.py --run FOLDER --record
 
 The data come from `COURSE_DATA`. The first command pretrains BERT mini (4 layers, d_model 256, the
 official uncased vocabulary, 11.2 M parameters) on IMDB's unlabelled reviews, of which the last
-1,000 are held out, and on WikiText-2's validation text. The second fine-tunes it with the classic
+1,000 are held out, and on WikiText-2's validation text; `--set` chooses another model, and
+`vocabulary=null` a vocabulary learnt from that text. The second fine-tunes it with the classic
 recipe: 3 epochs, batches of 16, evaluation batches of 64, 500 steps of warm-up, weight decay 0.01;
-`--start random` begins with the same model as it was before pretraining. The checkpoint with the
-best validation accuracy is scored on the test rows. Each goes on where it was stopped. The third
-runs them all as processes of their own, for three seeds each, several at once where there is a GPU
-(and there `XLA_FLAGS="--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"` halves the
-compiling that JAX does for every width of a batch); what is done already is left alone. The last
-adds the baselines, majority and logistic regression on a bag of words, prints the table, and writes
-benchmarks/results/bert_quality.json. It needs scikit-learn (`pip install scikit-learn`), which the
-course does not: the course's own `BagOfWords` holds a dense matrix, too large for IMDB.
+`--start random` begins with the same model as it was before pretraining, `--start 4000` as it was
+after 4,000 updates of it, for the curve. The checkpoint with the best validation accuracy is scored
+on the test rows. Each goes on where it was stopped. `--everything` runs them all as processes of
+their own, for three seeds each, several at once where there is a GPU (and there
+`XLA_FLAGS="--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"` halves the compiling
+that JAX does for every width of a batch); what is done already is left alone. `--record` adds the
+baselines, majority and logistic regression on a bag of words, prints the table, and writes
+benchmarks/results/bert_quality.json; of several learning rates it takes the one whose seed 0 is the
+best on validation. It needs scikit-learn (`pip install scikit-learn`), which the course does not:
+the course's own `BagOfWords` holds a dense matrix, too large for IMDB.
 
 SST-2 trains on GLUE's 67,349 phrases without those that occur inside a sentence of the validation
 (872) or test split (1,821); IMDB holds out a tenth of its training reviews for validation.
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -39,6 +44,7 @@ PRETRAINING = {"d_model": 256, "num_layers": 4, "num_heads": 4, "d_ff": 1024, "s
 RATES = {"pretrained": 1e-4, "random": 3e-4}
 LENGTHS = {"sst2": 64, "imdb": 512}
 TASKS, STARTS, SEEDS = tuple(LENGTHS), tuple(RATES), (0, 1, 2)
+STUDENT = 4.3027  # of three values
 
 
 def official_vocabulary():
@@ -61,7 +67,7 @@ def text_files(folder):
 
 def pretrain(arguments):
     from course import pretraining, runtime
-    from course.checkpoints import pretraining_start, save_bert
+    from course.checkpoints import pretraining_start
     from course.train_commands import recipe_from
 
     given = {"vocabulary": official_vocabulary(), **PRETRAINING}
@@ -81,10 +87,7 @@ def pretrain(arguments):
     tokenizer = pretraining.load_pretrained(arguments.run / "pretraining")[1]
     target = arguments.run / "pretrained"
     if not (target / "config.json").exists():
-        dropping = replace(recipe, dropout=pretraining.Recipe.dropout)
-        dropping = dropping.model(tokenizer.vocab_size, tokenizer.pad_id)
-        dropping.set_weights(model.get_weights())  # fine-tuned with dropout, pretrained or not
-        save_bert(dropping, target, tokenizer=tokenizer)
+        save_start(target, recipe, model, tokenizer)
     told = json.dumps(unigrams(arguments.run / "pretraining"))
     runtime.write_atomically(arguments.run / "pretraining" / "unigrams.json", told.encode())
     print(log[-1], told)
@@ -110,14 +113,47 @@ def random_start(arguments):
     from course.checkpoints import save_bert
     from course.pretraining import Recipe
     from course.tokens import Tokenizer
+    from course.training import load_recipe
 
     folder = arguments.run / f"random-{arguments.seed}"
     if not (folder / "config.json").exists():
         runtime.seed_everything(arguments.seed)
-        tokenizer = Tokenizer.from_vocab(official_vocabulary(), True)
-        model = Recipe(**PRETRAINING).model(tokenizer.vocab_size, tokenizer.pad_id)
+        pretraining, official = arguments.run / "pretraining", {"vocabulary": official_vocabulary()}
+        recipe = Recipe(**official, **PRETRAINING)
+        if (pretraining / "recipe.json").exists():  # of a finished run, perhaps of another model
+            recipe = replace(load_recipe(pretraining, Recipe), dropout=Recipe.dropout, mixed=None)
+        if recipe.vocabulary is None:
+            tokenizer = Tokenizer.load(pretraining)
+        else:
+            tokenizer = Tokenizer.from_vocab(recipe.vocabulary, recipe.lowercase)
+        model = recipe.model(tokenizer.vocab_size, tokenizer.pad_id)
         save_bert(model, folder, tokenizer=tokenizer)
     return folder
+
+
+def pretrained_start(arguments):
+    """A folder with the model as it is after pretraining, or after so many updates of it."""
+    from course.pretraining import Recipe, load_pretrained
+    from course.training import load_recipe
+
+    if arguments.start == "pretrained":
+        return arguments.run / "pretrained"
+    folder, pretraining = arguments.run / f"step-{arguments.start}", arguments.run / "pretraining"
+    if not (folder / "config.json").exists():
+        path = pretraining / "checkpoints" / f"step-{int(arguments.start):08d}.safetensors"
+        save_start(folder, load_recipe(pretraining, Recipe), *load_pretrained(pretraining, path))
+    return folder
+
+
+def save_start(folder, recipe, model, tokenizer):
+    """A checkpoint with the usual dropout: so it is fine-tuned, whatever it was pretrained with."""
+    from course.checkpoints import save_bert
+    from course.pretraining import Recipe
+
+    dropping = replace(recipe, dropout=Recipe.dropout)
+    dropping = dropping.model(tokenizer.vocab_size, tokenizer.pad_id)
+    dropping.set_weights(model.get_weights())
+    save_bert(dropping, folder, tokenizer=tokenizer)
 
 
 def task_of(name):
@@ -135,26 +171,29 @@ def task_of(name):
     return Task(sentences.labels, {"train": train, **splits}, []).without_seen(inside=True)
 
 
-def name_of(arguments):
-    rate = RATES[arguments.start] if arguments.rate is None else arguments.rate
-    return f"{arguments.fine_tune}-{arguments.start}-{rate:g}-{arguments.seed}", rate
+def usual_rate(start):
+    return RATES.get(start, RATES["pretrained"])
+
+
+def name_of(task, start, rate, seed):
+    """The folder of a run of fine-tuning."""
+    return f"{task}-{start}-{rate:g}-{seed}"
 
 
 def fine_tune(arguments):
     from course import fine_tuning
 
     began = time.perf_counter()
-    name, rate = name_of(arguments)
+    rate = usual_rate(arguments.start) if arguments.rate is None else arguments.rate
+    name = name_of(arguments.fine_tune, arguments.start, rate, arguments.seed)
     task = task_of(arguments.fine_tune)
     print(task.table(), *task.notes, sep="\n", flush=True)
-    start = arguments.run / "pretrained"
-    if arguments.start == "random":
-        start = random_start(arguments)
+    start = (random_start if arguments.start == "random" else pretrained_start)(arguments)
     recipe = fine_tuning.Recipe(
         str(arguments.run / name),
         learning_rate=rate,
         seed=arguments.seed,
-        max_length=LENGTHS[arguments.fine_tune],
+        max_length=arguments.max_length or LENGTHS[arguments.fine_tune],
         mixed=arguments.mixed,
     )
     _, found, log = fine_tuning.train_classifier(recipe, task, start, verbose=2)
@@ -172,22 +211,26 @@ def everything(arguments):
                 code = subprocess.run(command, stdout=told, stderr=subprocess.STDOUT).returncode
             ended = f"ended with {code}, see {told.name}" if code else "done"
             print(f"{time.perf_counter() - began:.0f} s: {name} {ended}", flush=True)
+            return code
 
     def tuning(task, start, seed):
-        if start == "pretrained":
-            ready.result()
-        name = f"{task}-{start}-{RATES[start]:g}-{seed}"
+        if (start == "pretrained" or of_another_model) and ready.result():
+            return 1
+        name = name_of(task, start, RATES[start], seed)
         more = ["--mixed", arguments.mixed] if arguments.mixed else []
-        process(name, "--fine-tune", task, "--start", start, "--seed", str(seed), *more)
+        more += ["--max-length", str(arguments.max_length)] if arguments.max_length else []
+        return process(name, "--fine-tune", task, "--start", start, "--seed", str(seed), *more)
 
     began = time.perf_counter()
+    settings = {text.partition("=")[0] for text in arguments.set}
+    of_another_model = bool(settings & {*PRETRAINING, "vocabulary"})  # known when it is trained
     with ThreadPoolExecutor(arguments.at_once) as pool:
         begin = ["--begin", arguments.begin] if arguments.begin else []
         ready = pool.submit(process, "pretrained", "--pretrain", *begin, "--set", *arguments.set)
-        for start in reversed(STARTS):
-            for task in arguments.tasks:
-                for seed in SEEDS:
-                    pool.submit(tuning, task, start, seed)
+        asked = itertools.product(reversed(STARTS), arguments.tasks, SEEDS)
+        ends = [pool.submit(tuning, task, start, seed) for start, task, seed in asked]
+    if any(end.result() for end in [ready, *ends]):
+        sys.exit("Not all of it ended well: see above. The same command goes on with the rest.")
 
 
 # The record
@@ -214,6 +257,15 @@ def bag_of_words(task):
     return best
 
 
+def over_seeds(values):
+    """Their mean, and the 95% interval of the mean by Student's t for 2 degrees of freedom."""
+    mean, found = float(np.mean(values)), {"seeds": len(values)}
+    if len(values) == len(SEEDS):
+        half = STUDENT * float(np.std(values, ddof=1)) / len(values) ** 0.5
+        found["interval"] = [round(mean - half, 4), round(mean + half, 4)]
+    return {"mean": round(mean, 4)} | found
+
+
 def record(arguments):
     from course import runtime
     from course.fine_tuning.scores import wilson
@@ -222,7 +274,8 @@ def record(arguments):
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
     def figure(right, rows):
-        return {"value": round(right / rows, 4), "interval": wilson(right, rows), "rows": rows}
+        interval = [round(end, 4) for end in wilson(right, rows)]
+        return {"value": round(right / rows, 4), "interval": interval, "rows": rows}
 
     run, tasks = arguments.run, {}
     for task_name in TASKS:
@@ -235,18 +288,28 @@ def record(arguments):
         }
         for name, right in counted.items():
             rows[name] = {s: figure(right[s], len(task.splits[s])) for s in ("validation", "test")}
-        for start, rate in RATES.items():
-            runs = []
-            for folder in sorted(run.glob(f"{task_name}-{start}-{rate:g}-*")):
-                scored = {
-                    line["split"]: line["accuracy"] for line in read(folder / "metrics.jsonl")
-                }
-                seconds = read(folder / "log.jsonl")[-1]["seconds"]
-                runs.append({s: f["value"] for s, f in scored.items()} | {"seconds": seconds})
-            rows[start] = {"rate": rate, "runs": runs}
+        found = {}  # by start, then by learning rate: a list of runs
+        for path in sorted(run.glob(f"{task_name}-*/metrics.jsonl")):
+            settings = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))
+            start = path.parent.name.split("-")[1]
+            one = {"seed": settings["seed"], "max_length": settings["max_length"]}
+            for line in read(path):
+                value, *interval = (round(line["accuracy"][k], 4) for k in ("value", "low", "high"))
+                one[line["split"]] = {"value": value, "interval": interval}
+            one["seconds"] = read(path.parent / "log.jsonl")[-1]["seconds"]
+            found.setdefault(start, {}).setdefault(settings["learning_rate"], []).append(one)
+        for start in sorted(found, key=lambda name: (name.isdigit(), name.zfill(9))):
+            first = {rate: runs[0]["validation"]["value"] for rate, runs in found[start].items()}
+            rate = max(first, key=first.get)
+            tried = {f"{r:g}": value for r, value in first.items()}
+            runs = found[start][rate]
+            rows[start] = {"rate": rate, "tried": tried, "runs": runs}
+            rows[start] |= {
+                s: over_seeds([r[s]["value"] for r in runs]) for s in ("validation", "test")
+            }
         tasks[task_name] = {"training rows": len(labels), "rows": rows}
         print(task_name, json.dumps(rows, indent=1), flush=True)
-    log = read(run / "pretraining" / "log.jsonl")
+    lines = read(run / "pretraining" / "log.jsonl")
     recipe = json.loads((run / "pretraining" / "recipe.json").read_text(encoding="utf-8"))
     kept = ("step", "epoch", "seconds", "cpu_seconds", "val_masked_loss", "val_masked_accuracy")
     result = {
@@ -255,7 +318,7 @@ def record(arguments):
         "note": arguments.note,
         "recipe": {n: v for n, v in recipe.items() if n != "vocabulary"},
         "unigrams": json.loads((run / "pretraining" / "unigrams.json").read_text(encoding="utf-8")),
-        "pretraining": [{k: line[k] for k in kept} for line in log],
+        "pretraining": [{k: round(line[k], 4) for k in kept} for line in lines],
         "tasks": tasks,
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -269,10 +332,11 @@ def main():
     parser.add_argument("--set", nargs="*", default=[], help="NAME=VALUE of the pretraining recipe")
     parser.add_argument("--begin", help="a checkpoint to pretrain from, instead of random weights")
     parser.add_argument("--fine-tune", choices=TASKS)
-    parser.add_argument("--start", choices=STARTS, default="pretrained")
+    parser.add_argument("--start", default="pretrained", help="or random, or a number of updates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, help="instead of the usual learning rate")
     parser.add_argument("--mixed", help="mixed_bfloat16, of fine-tuning")
+    parser.add_argument("--max-length", type=int, help="ids of a text; else 64 or 512 by the task")
     parser.add_argument("--everything", action="store_true")
     parser.add_argument("--at-once", type=int, default=1, help="processes of --everything")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, help="of --everything")
