@@ -69,13 +69,23 @@ class Report:
         return next((probe for probe in self.probes if not probe.verdict.passed), None)
 
     @property
+    def _all_hold(self):
+        """Whether each of the mistakes was seen by itself, as those are that mends find."""
+        failing = (
+            probe
+            for probe, told in zip(self.exercise.probes, self.probes, strict=False)
+            if not told.verdict.passed
+        )
+        return set(self.mistakes) <= set(getattr(next(failing).judge, "mends", ()))
+
+    @property
     def message(self):
         """The named mistakes as sentences, then what was seen."""
         if self.passed:
             return f"Passed all {len(self.probes)} public checks."
         sentences = [self.exercise.sentence(mistake) for mistake in self.mistakes]
         detail = self.first_failure.verdict.detail
-        named = " Or: ".join(sentences)
+        named = (" And also: " if self._all_hold else " Or: ").join(sentences)
         return f"{named} {detail}".strip() if detail else named
 
     def as_json(self):

@@ -74,6 +74,8 @@ class Match:
         dtype: the dtype of floating parts, or None where any will do. An `inputs["dtype"]` wins.
         tolerance: on `error`; float32 arithmetic leaves about 1e-6.
         result: the name of the plan's result.
+        first_tells: whether a wrong first part of a tuple tells the slip, because the later ones
+            are made from it; else the last wrong part does, as weights do and not the output.
     """
 
     reference: object
@@ -83,6 +85,7 @@ class Match:
     tolerance: float = 2e-5
     result: str = "result"
     mends: dict = field(default_factory=dict)
+    first_tells: bool = False
 
     @property
     def names(self):
@@ -100,7 +103,7 @@ class Match:
                 return Verdict(False, ("wrong-dtype",), wrong, types, inputs.get("dtype"))
             return Verdict(True, consistent=lambda: self._alike(inputs, got, expected)[1])
         predictions, alike, named = self._alike(inputs, got, expected)
-        named = named or partly(got, expected, predictions, tolerance)
+        named = named or partly(got, expected, predictions, tolerance, self.first_tells)
         mistake, detail, part_got, part_expected = difference(
             got, expected, types, tolerance, self.labels
         )
@@ -190,12 +193,12 @@ def attempt(function, *args):
             return None
 
 
-def partly(got, expected, predictions, tolerance):
+def partly(got, expected, predictions, tolerance, first_tells=False):
     """Names of the suspects that explain one part of a tuple or dict that two slips made wrong."""
     if not isinstance(expected, tuple | dict) or not isinstance(got, tuple | list | dict):
         return ()
     keys = expected.keys() if isinstance(expected, dict) else range(len(expected))
-    for key in reversed(keys):  # the later part is the nearer to the cause: weights, not output
+    for key in keys if first_tells else reversed(keys):
         part = attempt(getitem, got, key)
         if part is None or same(part, expected[key], tolerance):
             continue
@@ -206,7 +209,7 @@ def partly(got, expected, predictions, tolerance):
             for name, prediction in predictions.items()
             if prediction is not None and same(part, attempt(getitem, prediction, key), tolerance)
         )
-        if named:
+        if named or first_tells:
             return named
     return ()
 
@@ -258,7 +261,8 @@ def difference(got, expected, types, tolerance, labels=(), label="the result"):
             return "wrong-type", f"Expected a dict with the keys {keys}; got {found}.", None, None
         for key in expected:
             if not same(got[key], expected[key], tolerance):
-                return difference(got[key], expected[key], types[key], tolerance, label=repr(key))
+                inside = repr(key) if label == "the result" else f"{label}[{key!r}]"
+                return difference(got[key], expected[key], types[key], tolerance, label=inside)
     if isinstance(expected, str | bool | None):
         kind = "unrecognised" if type(got) is type(expected) else "wrong-type"
         return kind, f"{sentence_case(label)} is {name_of(types, got)}.", got, expected
@@ -277,7 +281,8 @@ def difference(got, expected, types, tolerance, labels=(), label="the result"):
     got64, expected64 = got.astype("float64"), expected.astype("float64")
     if np.isnan(got64).any() and not np.isnan(expected64).any():
         where = np.argwhere(np.isnan(got64))[0]
-        what = f"{sentence_case(label)}{index_text(where)} is NaN, among {np.isnan(got64).sum()}."
+        among = f", among {np.isnan(got64).sum()}" if got.size > 1 else ""
+        what = f"{sentence_case(label)}{index_text(where)} is NaN{among}."
         return "nan", what, got, expected
     with np.errstate(invalid="ignore"):
         where = np.unravel_index(np.nanargmax(np.abs(got64 - expected64)), got.shape)
@@ -291,7 +296,10 @@ def index_text(where):
 
 def short(number):
     """A number as a student would write it."""
-    return str(number) if isinstance(number, bool | np.bool_) else f"{float(number):.4g}"
+    if isinstance(number, bool | np.bool_ | int | np.integer):
+        return str(number)
+    number = float(number)
+    return f"{number:.0f}" if number.is_integer() and abs(number) < 1e15 else f"{number:.4g}"
 
 
 def name_of(types, value=None):

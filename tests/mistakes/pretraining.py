@@ -297,6 +297,48 @@ def only_the_chosen_labels(ids, draws, special_ids, mask_id, vocab_size, rate=0.
     return masked, labels[labels > 0]
 
 
+@wrong("at-least-one")
+def one_in_every_row(ids, draws, special_ids, mask_id, vocab_size, rate=0.15):
+    free = ~np.isin(ids, special_ids)
+    chosen = (draws[0] < rate) & free
+    for row in np.flatnonzero(~chosen.any(axis=1) & free.any(axis=1)):
+        chosen[row, np.argmin(np.where(free[row], draws[0, row], 2))] = True
+    return put_together(ids, draws, special_ids, mask_id, vocab_size, chosen)
+
+
+@wrong("unrecognised")
+def last_special_id_forgotten(ids, draws, special_ids, mask_id, vocab_size, rate=0.15):
+    chosen = free_and_low(ids, draws, special_ids[:-1], rate)
+    return put_together(ids, draws, special_ids, mask_id, vocab_size, chosen)
+
+
+@wrong("hidden-replaced")
+def replaced_after_hidden(ids, draws, special_ids, mask_id, vocab_size, rate=0.15):
+    chosen = free_and_low(ids, draws, special_ids, rate)
+    names, shown = ordinary_ids(special_ids, vocab_size), ids.copy()
+    another = names[(draws[2] * len(names)).astype(int)]
+    shown[chosen & (draws[1] < 0.8)] = mask_id
+    shown = np.where(chosen & (draws[1] < 0.9), another, shown)
+    return shown, np.where(chosen, ids, 0)
+
+
+@wrong("itself-not-drawn")
+def really_another(ids, draws, special_ids, mask_id, vocab_size, rate=0.15):
+    chosen, another = free_and_low(ids, draws, special_ids, rate), ids.copy()
+    for at in np.ndindex(ids.shape):
+        names = [n for n in ordinary_ids(special_ids, vocab_size) if n != ids[at]]
+        another[at] = names[int(draws[2][at] * len(names))]
+    return put_together(ids, draws, special_ids, mask_id, vocab_size, chosen, another=another)
+
+
+@wrong("specials-taken-for-first")
+def ordinary_from_the_fifth_on(ids, draws, special_ids, mask_id, vocab_size, rate=0.15):
+    names = np.arange(len(special_ids), vocab_size)
+    another = names[(draws[2] * len(names)).astype(int)]
+    chosen = free_and_low(ids, draws, special_ids, rate)
+    return put_together(ids, draws, special_ids, mask_id, vocab_size, chosen, another=another)
+
+
 # 2. Two texts in one row
 
 right = partial(CATALOGUE.right, "pretraining.pack")
@@ -551,6 +593,90 @@ def ids_alone(first, second, max_length, start_id, end_id, pad_id=0):
     return with_lists(first, second, max_length, start_id, end_id, pad_id)[0]
 
 
+@wrong("removed-by-value")
+def removed_the_first_that_is_equal(first, second, max_length, start_id, end_id, pad_id=0):
+    first, second = list(first), list(second)
+    while len(first) + len(second) > max_length - 3:
+        longer = first if len(first) > len(second) else second
+        longer.remove(longer[-1])
+    return with_lists(first, second, max_length, start_id, end_id, pad_id)
+
+
+@wrong("texts-compared")
+def equal_is_not_the_same(first, second, max_length, start_id, end_id, pad_id=0):
+    first, second = list(first), list(second)
+    while len(first) + len(second) > max_length - 3:
+        if max([second, first], key=len) == first:
+            first = first[:-1]
+        else:
+            second = second[:-1]
+    return with_lists(first, second, max_length, start_id, end_id, pad_id)
+
+
+@wrong("segments-by-value")
+def asked_which_text_has_it(first, second, max_length, start_id, end_id, pad_id=0):
+    ids, segments = with_lists(first, second, max_length, start_id, end_id, pad_id)
+    second, last = shortened(first, second, max_length - 3)[1], max(np.flatnonzero(segments))
+    return ids, [int(i == last or (i < last and t in second)) for i, t in enumerate(ids)]
+
+
+@wrong("border-searched")
+def where_the_second_begins(first, second, max_length, start_id, end_id, pad_id=0):
+    ids, segments = with_lists(first, second, max_length, start_id, end_id, pad_id)
+    begin, last = ids.index(second[0]), max(np.flatnonzero(segments))
+    return ids, [int(begin <= i <= last) for i in range(max_length)]
+
+
+@wrong("segments-before-cut")
+def counted_too_early(first, second, max_length, start_id, end_id, pad_id=0):
+    ids, _ = with_lists(first, second, max_length, start_id, end_id, pad_id)
+    segments = [0] * (len(first) + 2) + [1] * (len(second) + 1) + [0] * max_length
+    return ids, segments[:max_length]
+
+
+@wrong("one-id-cut")
+def if_for_while(first, second, max_length, start_id, end_id, pad_id=0):
+    first, second = list(first), list(second)
+    if len(first) + len(second) > max_length - 3:
+        (first if len(first) > len(second) else second).pop()
+    ids = [start_id, *first, end_id, *second, end_id]
+    segments = [0] * (len(first) + 2) + [1] * (len(second) + 1)
+    return filled(ids, segments, max_length, pad_id)
+
+
+@wrong("longer-at-first")
+def asked_once_which_is_longer(first, second, max_length, start_id, end_id, pad_id=0):
+    room = max_length - 3
+    if len(first) + len(second) > room:
+        if len(first) > len(second):
+            first = first[: room - len(second)]
+        else:
+            second = second[: room - len(first)]
+    ids = [start_id, *first, end_id, *second, end_id]
+    segments = [0] * (len(first) + 2) + [1] * (len(second) + 1)
+    return filled(ids, segments, max_length, pad_id)
+
+
+@wrong("tie-on-both")
+def both_give_way(first, second, max_length, start_id, end_id, pad_id=0):
+    first, second = list(first), list(second)
+    while len(first) + len(second) > max_length - 3:
+        n = len(first), len(second)
+        if n[0] >= n[1]:
+            first.pop()
+        if n[1] >= n[0]:
+            second.pop()
+    return with_lists(first, second, max_length, start_id, end_id, pad_id)
+
+
+@wrong("padding-has-pad-id")
+def padded_alike(first, second, max_length, start_id, end_id, pad_id=0):
+    first, second = shortened(first, second, max_length - 3)
+    ids = [start_id, *first, end_id, *second, end_id]
+    segments = [0] * (len(first) + 2) + [1] * (len(second) + 1)
+    return filled(ids, segments, max_length, pad_id, segment=pad_id)
+
+
 # 3. The loss at the chosen places
 
 right = partial(CATALOGUE.right, "pretraining.loss")
@@ -746,6 +872,71 @@ def log_likelihood(sequence, positions, labels, table, bias, pad_id=0):
 def a_loss_for_each_place(sequence, positions, labels, table, bias, pad_id=0):
     losses = cross_entropy(labels, logits_of(at(sequence, positions), table, bias))
     return losses * ops.cast(labels != pad_id, "float32")
+
+
+@wrong("stops-at-a-gap")
+def broken_off_at_padding(sequence, positions, labels, table, bias, pad_id=0):
+    losses = cross_entropy(labels, logits_of(at(sequence, positions), table, bias))
+    losses, total, count = np.array(losses), 0.0, 0
+    for row, places in zip(losses, np.array(labels), strict=True):
+        for loss, label in zip(row, places, strict=True):
+            if label == pad_id:
+                break
+            total, count = total + loss, count + 1
+    return total / max(count, 1)
+
+
+@wrong("cut-to-the-most")
+def cut_to_the_fullest_row(sequence, positions, labels, table, bias, pad_id=0):
+    most = int(ops.max(ops.sum(ops.cast(labels != pad_id, "int32"), axis=1)))
+    if most == 0:
+        return 0.0
+    labels = labels[:, :most]
+    losses = cross_entropy(labels, logits_of(at(sequence, positions[:, :most]), table, bias))
+    return averaged(losses, labels, pad_id)
+
+
+@wrong("labels-above-pad-id")
+def compared_by_size(sequence, positions, labels, table, bias, pad_id=0):
+    losses = cross_entropy(labels, logits_of(at(sequence, positions), table, bias))
+    real = ops.cast(labels > pad_id, "float32")
+    return ops.sum(losses * real) / ops.maximum(ops.sum(real), 1.0)
+
+
+@wrong("zero-losses-left-out")
+def counted_by_their_losses(sequence, positions, labels, table, bias, pad_id=0):
+    losses = cross_entropy(labels, logits_of(at(sequence, positions), table, bias))
+    losses = losses * ops.cast(labels != pad_id, "float32")
+    return ops.sum(losses) / ops.maximum(ops.sum(ops.cast(losses > 0, "float32")), 1.0)
+
+
+@wrong("zero-by-the-first-row")
+def zero_if_the_first_row_is_empty(sequence, positions, labels, table, bias, pad_id=0):
+    if not bool(ops.any(labels[0] != pad_id)):
+        return 0.0
+    losses = cross_entropy(labels, logits_of(at(sequence, positions), table, bias))
+    return averaged(losses, labels, pad_id)
+
+
+@wrong("zero-by-the-sum")
+def zero_if_all_labels_are(sequence, positions, labels, table, bias, pad_id=0):
+    if int(ops.sum(labels)) == 0:
+        return 0.0
+    losses = cross_entropy(labels, logits_of(at(sequence, positions), table, bias))
+    return averaged(losses, labels, pad_id)
+
+
+@wrong("one-too-many-labels")
+def one_more_for_safety(sequence, positions, labels, table, bias, pad_id=0):
+    losses = cross_entropy(labels, logits_of(at(sequence, positions), table, bias))
+    real = ops.cast(labels != pad_id, "float32")
+    return ops.sum(losses * real) / (ops.sum(real) + 1)
+
+
+@wrong("logits-for-shares", "logits-for-shares-divided")
+def from_logits_forgotten(sequence, positions, labels, table, bias, pad_id=0):
+    logits = logits_of(at(sequence, positions), table, bias)
+    return averaged(ops.sparse_categorical_crossentropy(labels, logits), labels, pad_id)
 
 
 # 4. Repair the two ends of BERT
@@ -1135,6 +1326,13 @@ def one_number(*sizes):
     return sum(line_by_line(*sizes))
 
 
+@wrong("network-without-biases")
+def network_of_two_matrices(vocab_size, num_layers, d_model, d_ff, max_length):
+    p = parts(vocab_size, num_layers, d_model, d_ff, max_length)
+    p["network"] = 2 * d_model * d_ff
+    return encoder_of(p), heads_of(p)
+
+
 # 6. Does it read?
 
 right = partial(CATALOGUE.right, "pretraining.decide")
@@ -1268,3 +1466,50 @@ def exponentials(train_counts, label_counts, batch_losses, batch_places):
 @wrong("wrong-type")
 def a_tuple(train_counts, label_counts, batch_losses, batch_places):
     return tuple(with_average(train_counts, label_counts, batch_losses, batch_places).values())
+
+
+@wrong("compared-rounded")
+def compared_to_two_places(train_counts, label_counts, batch_losses, batch_places):
+    baseline = expected(frequencies(train_counts), label_counts)
+    model = np.average(batch_losses, weights=batch_places)
+    return said(baseline, model) | {"better": bool(round(model, 2) < round(baseline, 2))}
+
+
+@wrong("wants-a-margin", "compared-rounded")
+def better_by_one_per_cent(train_counts, label_counts, batch_losses, batch_places):
+    baseline = expected(frequencies(train_counts), label_counts)
+    model = np.average(batch_losses, weights=batch_places)
+    return said(baseline, model) | {"better": bool(model < 0.99 * baseline)}
+
+
+@wrong("rounded")
+def to_three_places(train_counts, label_counts, batch_losses, batch_places):
+    baseline = expected(frequencies(train_counts), label_counts)
+    model = np.average(batch_losses, weights=batch_places)
+    return said(round(baseline, 3), round(model, 3))
+
+
+@wrong("compared-by-batches")
+def decided_by_the_batches(train_counts, label_counts, batch_losses, batch_places):
+    baseline = expected(frequencies(train_counts), label_counts)
+    model = np.average(batch_losses, weights=batch_places)
+    return said(baseline, model) | {"better": bool(batch_losses.mean() < baseline)}
+
+
+@wrong("one-in-the-sum")
+def one_for_all(train_counts, label_counts, batch_losses, batch_places):
+    p = (train_counts + 1) / (train_counts.sum() + 1)
+    return said(expected(p, label_counts), np.average(batch_losses, weights=batch_places))
+
+
+@wrong("added-to-zeros")
+def one_where_there_is_none(train_counts, label_counts, batch_losses, batch_places):
+    counts = np.where(train_counts == 0, 1, train_counts)
+    model = np.average(batch_losses, weights=batch_places)
+    return said(expected(counts / counts.sum(), label_counts), model)
+
+
+@wrong("unrecognised")
+def the_middle_batch(train_counts, label_counts, batch_losses, batch_places):
+    baseline = expected(frequencies(train_counts), label_counts)
+    return said(baseline, np.median(batch_losses))
