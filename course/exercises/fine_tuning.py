@@ -200,6 +200,7 @@ HEAD = exercise(
         head_probe("padding changes nothing", 1, [3, 5, 2], training=False),
         head_probe("pairs, in training", 0.5, [6, 4], training=True, second=2, classes=2),
         head_probe("another pad_id", 0.5, [5, 2], training=False, pad_id=6, second=1),
+        head_probe("a batch of one", 0.5, [3], training=False),
     ),
 )
 
@@ -292,6 +293,26 @@ def _macro(tp, fp, fn, tn):
     return (divided(2 * tp, 2 * tp + fp + fn) + divided(2 * tn, 2 * tn + fp + fn)) / 2
 
 
+def _weighted(tp, fp, fn, tn):
+    one, zero = divided(2 * tp, 2 * tp + fp + fn), divided(2 * tn, 2 * tn + fp + fn)
+    return ((tp + fn) * one + (tn + fp) * zero) / (tp + fp + fn + tn)
+
+
+def _no_f1_without_matthews(i):
+    """F1 made 0 together with a Matthews' coefficient that is 0 / 0."""
+    return figures(table_of(i), f1=lambda *table: 0.0)
+
+
+def _in_32_bits(i):
+    """The product of the four sums as an int32 has it."""
+
+    def matthews(tp, fp, fn, tn, root):
+        sums = np.array([tp + fp, tp + fn, tn + fp, tn + fn])
+        return divided(tp * tn - fp * fn, np.sqrt(np.prod(sums.astype("int32"), dtype="int32")))
+
+    return figures(table_of(i), matthews=matthews)
+
+
 def _last_batch(i):
     return figures(table_of({"batches": i["batches"][-1:]})) if len(i["batches"]) > 1 else None
 
@@ -311,6 +332,7 @@ judge_scores = Match(
         "mean-of-batches": _mean_of_batches,
         "accuracy-of-batches": _accuracy_of_batches,
         "fill-counted-as-0": only_if(_filled, lambda i: _fill_counted(i, 0)),
+        "fill-counted-as-1": only_if(_filled, lambda i: _fill_counted(i, 1)),
         "fill-counted-as-errors": only_if(_filled, _fill_as_misses),
         "fill-counted": only_if(_filled, _fill_in_all),
         "last-batch": _last_batch,
@@ -325,6 +347,10 @@ judge_scores = Match(
             _anything_to_find,
             figures_with(f1=lambda tp, fp, fn, tn: divided(tp + tn, tp + fp + fn + tn)),
         ),
+        "f1-weighted": only_if(_anything_to_find, figures_with(f1=_weighted)),
+        "f1-nothing-with-matthews": only_if(
+            lambda i: not _both_classes(i), _no_f1_without_matthews
+        ),
         "precision": figures_with(f1=lambda tp, fp, fn, tn: divided(tp, tp + fp)),
         "recall": figures_with(f1=lambda tp, fp, fn, tn: divided(tp, tp + fn)),
         "mean-of-precision-and-recall": figures_with(
@@ -335,6 +361,7 @@ judge_scores = Match(
         "matthews-without-root": figures_with(
             matthews=lambda tp, fp, fn, tn, root: divided(tp * tn - fp * fn, root**2)
         ),
+        "counts-overflow": _in_32_bits,
         "matthews-sign": figures_with(
             matthews=lambda tp, fp, fn, tn, root: divided(fp * fn - tp * tn, root)
         ),
@@ -359,8 +386,14 @@ judge_scores = Match(
 )
 
 
-def answers(*sizes, table=None, filled=0):
-    """Batches of labels and predictions; `table` gives shares of (tp, fp, fn, tn) to draw from."""
+def answers(*sizes, table=None, filled=None):
+    """Batches of labels and predictions.
+
+    Args:
+        sizes: rows of each batch.
+        table: shares of (tp, fp, fn, tn) to draw from.
+        filled: so many rows more of each batch only fill it up.
+    """
 
     def inputs(rng):
         shares = np.array(table or (0.42, 0.23, 0.10, 0.25))
@@ -375,17 +408,13 @@ def answers(*sizes, table=None, filled=0):
             if index == 0:
                 drawn[: len(present)] = present
             rows = np.array([cells[k] for k in drawn]).reshape(size, 2)
+            more = filled[index] if filled else 0
+            fill = np.stack([np.full(more, -1), rng.permuted(np.arange(more) % 3 > 0)], axis=1)
+            rows = rng.permutation(np.concatenate([rows, fill]))  # they may stand anywhere
+            if more > size > 0:  # the first one, too
+                first = int(np.argmin(rows[:, 0]))
+                rows[[0, first]] = rows[[first, 0]]
             batches.append((rows[:, 0].astype("int32"), rows[:, 1].astype("int32")))
-        if filled:
-            labels, said = batches[-1]
-            fill = (
-                np.full(filled, -1, "int32"),
-                rng.permuted(np.arange(filled) % 3 > 0).astype("int32"),
-            )
-            order = rng.permutation(len(labels) + filled)  # they may stand anywhere
-            batches[-1] = tuple(
-                np.concatenate(parts)[order] for parts in ((labels, fill[0]), (said, fill[1]))
-            )
         return {"batches": batches}
 
     return inputs
@@ -411,7 +440,7 @@ SCORES = exercise(
         scores_probe("one batch", 0.5, 29),
         scores_probe("worse than a guess", 0.5, 31, table=(0.12, 0.48, 0.25, 0.15)),
         scores_probe("batches of unequal size", 1, 24, 24, 7),
-        scores_probe("a last batch that is filled up", 1, 16, 5, filled=11),
+        scores_probe("batches that are filled up", 1, 16, 0, 5, 9, filled=(2, 4, 11, 3)),
         scores_probe(
             "a class that is never said: 0",
             0.5,
@@ -426,6 +455,14 @@ SCORES = exercise(
             table=(0, 0, 0, 1),
             if_raises="divided-by-nothing",
         ),
+        scores_probe(
+            "a class that is not there: F1 alone is a number",
+            0.5,
+            15,
+            table=(0.6, 0, 0.4, 0),
+            if_raises="divided-by-nothing",
+        ),
+        scores_probe("thousands of rows", 0.5, 3000),
     ),
 )
 
@@ -451,7 +488,7 @@ def compared(
         spread = np.sqrt(parts[0] / len(a) + parts[1] / len(b))
     else:
         spread = error(parts, len(a), len(b))
-    half = spread * {"t": i["t"], "one": 1.0, "two": 2.0, "half": i["t"] / 2}[wide]
+    half = spread * {"t": i["t"], "one": 1.0, "two": 2.0, "normal": 1.96, "half": i["t"] / 2}[wide]
     low, high = difference - half, difference + half
     if decide is not None:
         said = decide(difference, low, high)
@@ -471,6 +508,18 @@ def compared_by(**knobs):
 
 def _never_worse(difference, low, high):
     return "better" if low > 0 else "cannot tell"
+
+
+def _wrong_ends(difference, low, high):
+    return "better" if high > 0 else "worse" if low < 0 else "cannot tell"
+
+
+def _end_at_zero(difference, low, high):
+    return "better" if low >= 0 else "worse" if high <= 0 else "cannot tell"
+
+
+def _no_width_no_answer(difference, low, high):
+    return "cannot tell" if not (low > 0 or high < 0) or low == high else _by_the_mean(low, 0, 0)
 
 
 def _exchanged(difference, low, high):
@@ -527,6 +576,20 @@ judge_compared = Match(
         "mean-of-errors": compared_by(
             error=lambda parts, m, n: (np.sqrt(parts[0] / m) + np.sqrt(parts[1] / n)) / 2
         ),
+        "larger-error": compared_by(
+            error=lambda parts, m, n: np.sqrt(max(parts[0] / m, parts[1] / n))
+        ),
+        "one-variance": compared_by(
+            error=lambda parts, m, n: np.sqrt(
+                ((m - 1) * parts[0] + (n - 1) * parts[1]) / (m + n - 2) * (1 / m + 1 / n)
+            )
+        ),
+        "counts-exchanged": compared_by(
+            error=lambda parts, m, n: np.sqrt(parts[0] / n + parts[1] / m)
+        ),
+        "one-taken-off-twice": compared_by(
+            error=lambda parts, m, n: np.sqrt(parts[0] / (m - 1) + parts[1] / (n - 1))
+        ),
         "one-spread": compared_by(error=_of_one(1)),
         "baselines-spread": compared_by(error=_of_one(0)),
         "pooled": _pooled,
@@ -534,7 +597,11 @@ judge_compared = Match(
         "one-error": compared_by(wide="one"),
         "half-of-t": compared_by(wide="half"),
         "always-two": compared_by(wide="two"),
+        "normal-for-t": compared_by(wide="normal"),
         "decided-by-the-mean": compared_by(decide=_by_the_mean),
+        "wrong-ends": compared_by(decide=_wrong_ends),
+        "no-width-no-answer": compared_by(decide=_no_width_no_answer),
+        "end-at-zero": compared_by(decide=_end_at_zero),
         "never-worse": compared_by(decide=_never_worse),
         "decision-exchanged": compared_by(decide=_exchanged),
         "decision-inside-out": compared_by(decide=_inside_out),
@@ -580,9 +647,11 @@ COMPARE = exercise(
     probes=(
         # Its runs overlap, and so do the intervals of the two means.
         compare_probe("a gain that is seen", 1, 0.0276, 0.012, (5, 5), 2.31),
-        compare_probe("a gain within the spread", 0.5, 0.012, 0.02, (5, 5), 2.31),
+        compare_probe("a loss within the spread", 0.5, -0.012, 0.02, (5, 5), 2.31),
         compare_probe("runs apart, but few of them", 0.5, 0.03, 0.008, (2, 3), 4.3),
         compare_probe("a loss, with other counts of seeds", 1, -0.05, 0.01, (3, 8), 2.26),
+        compare_probe("seeds that agree, and a gain", 0.5, 0.1, 0.0, (2, 2), 4.3),
+        compare_probe("seeds that agree, and no gain", 0.5, 0.0, 0.0, (2, 2), 4.3),
     ),
 )
 

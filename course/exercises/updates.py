@@ -62,6 +62,10 @@ def _in_whole_epochs(step, per_epoch, total):
     return np.ceil(step / per_epoch) * per_epoch
 
 
+def _first_of_the_epoch(step, per_epoch, total):
+    return (np.ceil(step / per_epoch) - 1) * per_epoch + 1
+
+
 def _epoch_begun(step, per_epoch, total):
     return (np.ceil(step / per_epoch) - 1) * per_epoch
 
@@ -99,8 +103,12 @@ judge_rates = MatchRows(
         "counts-examples": rates_of(count=lambda n, epochs, size: epochs * n),
         "one-update-more": _with_a_step_0,
         "counts-from-zero": rates_of(first=0),
+        "counts-from-zero-guarded": rates_of(
+            first=0, rising=lambda step, warmup: step / max(warmup, 1)
+        ),
         "counts-from-two": rates_of(first=2),
         "per-epoch": only_if(lambda i: i["epochs"] > 1, rates_of(unit=_in_whole_epochs)),
+        "per-epoch-first": only_if(lambda i: i["epochs"] > 1, rates_of(unit=_first_of_the_epoch)),
         "per-epoch-begun": only_if(lambda i: i["epochs"] > 1, rates_of(unit=_epoch_begun)),
         "starts-again": only_if(lambda i: i["epochs"] > 1, _starts_again),
         "warm-up-in-epochs": only_if(_warms_up, _warm_up_in_epochs),
@@ -132,6 +140,10 @@ judge_rates = MatchRows(
                 falling=lambda step, warmup, total: (total - step) / total,
             ),
         ),
+        "falls-over-the-run": only_if(
+            lambda i: _warms_up(i) and _peaks(i),
+            rates_of(falling=lambda step, warmup, total: (total - step) / total),
+        ),
         "does-not-reach-zero": only_if(
             _peaks,
             rates_of(falling=lambda step, warmup, total: (total + 1 - step) / (total + 1 - warmup)),
@@ -144,6 +156,10 @@ judge_rates = MatchRows(
             lambda i: np.minimum(rates(i, combine=np.maximum), np.inf),
         ),
         "warm-up-shrunk": _warm_up_shrunk,
+        "warm-up-shrunk-to-the-run": only_if(
+            lambda i: i["warmup_steps"] > _updates(i),
+            lambda i: rates(i | {"warmup_steps": _updates(i)}),
+        ),
         "zero-in-a-long-warm-up": only_if(lambda i: not _peaks(i), lambda i: np.zeros(_updates(i))),
         "negative-in-a-long-warm-up": only_if(
             lambda i: not _peaks(i),
@@ -196,6 +212,7 @@ SCHEDULE = exercise(
             "a warm-up that is longer than the run", 0.5, 4, 9, 3, 8, 2.5, if_raises="long-warm-up"
         ),
         rates_probe("a warm-up as long as the run", 0.5, 4, 9, 2, 8, 1.0, if_raises="long-warm-up"),
+        rates_probe("fewer examples than a batch", 0.5, 0, 1, 1, 8, 0),
     ),
 )
 
@@ -211,6 +228,9 @@ SLIPS_OF_DECAY = {
     "spares-embeddings": lambda name, w: w.ndim > 1 and not name.startswith("embeddings."),
     "decays-the-wrong-ones": lambda name, w: w.ndim < 2,
     "decays-by-name": lambda name, w: "bias" not in name and "LayerNorm" not in name,
+    "decays-weights-by-name": lambda name, w: w.ndim > 1 and name.endswith(".weight"),
+    "decays-all-named-weight": lambda name, w: name.endswith(".weight"),
+    "spares-one-row": lambda name, w: w.ndim > 1 and min(w.shape) > 1,
 }
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -256,6 +276,21 @@ def adamw(
     return updated
 
 
+def _decay_lost(i):
+    """Nothing decays behind the first vector, for which the coefficient itself was set to 0."""
+    names = list(i["weights"])
+    vectors = [at for at, name in enumerate(names) if i["weights"][name].ndim < 2]
+    spared = set(names[min(vectors, default=len(names)) :])
+    return adamw(i, decays=lambda name, w: name not in spared)
+
+
+def _only_moved_by_gradients(i):
+    """A weight stays where its gradient is 0."""
+    new, m, v = adamw(i)
+    kept = {n: np.where(i["gradients"][n] == 0, i["weights"][n], w) for n, w in new.items()}
+    return kept, m, v
+
+
 def adamw_of(**knobs):
     return lambda i: adamw(i, **knobs)
 
@@ -289,6 +324,8 @@ judge_update = Match(
         for name, decays in SLIPS_OF_DECAY.items()
     }
     | {
+        "decay-lost": _decay_lost,
+        "zero-gradients-skipped": _only_moved_by_gradients,
         "decay-in-the-gradient": only_if(_decays, adamw_of(decay="in the gradient")),
         "decay-in-all-gradients": only_if(
             lambda i: _decays(i) and len(i["weights"]) > 1,
@@ -327,15 +364,16 @@ judge_update = Match(
             first=lambda m, g: (1 - BETA_1) * m + BETA_1 * g,
             second=lambda v, g: (1 - BETA_2) * v + BETA_2 * g**2,
         ),
+        "second-set-at-first": lambda i: (
+            adamw(i) if _later(i) else adamw(i, second=lambda v, g: g**2)
+        ),
         "gradient-not-squared": adamw_of(second=lambda v, g: BETA_2 * v + (1 - BETA_2) * np.abs(g)),
         "no-root": adamw_of(divide=lambda m, v: m / (v + EPSILON)),
         "not-divided": adamw_of(divide=lambda m, v: m),
-        "epsilon-in-the-root": only_if(
-            lambda i: i.get("small"), adamw_of(divide=lambda m, v: m / np.sqrt(v + EPSILON))
-        ),
-        "no-epsilon": only_if(
-            lambda i: i.get("small"),
-            adamw_of(divide=lambda m, v: np.divide(m, np.sqrt(v), where=v > 0, out=0 * m)),
+        # Both show where gradients are small, and contradict what fails elsewhere.
+        "epsilon-in-the-root": adamw_of(divide=lambda m, v: m / np.sqrt(v + EPSILON)),
+        "no-epsilon": adamw_of(
+            divide=lambda m, v: np.divide(m, np.sqrt(v), where=v > 0, out=0 * m)
         ),
         "uphill": adamw_of(sign=-1),
         "plain-gradient": lambda i: (
@@ -353,21 +391,25 @@ judge_update = Match(
 def sets_of_weights(names, step, weight_decay=0.01, rate=1e-3, small=False):
     """Weights under these names, their gradients, and what Adam remembers after `step` - 1 updates.
 
-    Names are those of Hugging Face's checkpoints, and one of another kind. A shape is drawn for
-    each: two axes where the name is of a kernel or a table, else one.
+    Names are those of Hugging Face's checkpoints, and some of another kind. A shape is drawn for
+    each: two axes where the name is of a kernel or a table, else one. The query's kernel has one
+    row; the table's first row and the classifier have a gradient of 0. The dicts have the names in
+    orders of their own.
     """
 
     def inputs(rng):
         weights, gradients, m, v = {}, {}, {}, {}
         for name in names:
-            vector = name.endswith((".bias", ".scale")) or "LayerNorm" in name
-            shape = (3,) if vector else (int(rng.integers(2, 4)), 3)
+            vector = name.endswith((".bias", ".scale", ".gate")) or "LayerNorm" in name
+            shape = (3,) if vector else (1 if name == QUERY else int(rng.integers(2, 4)), 3)
             weights[name] = rng.choice([-1, 1], shape) * rng.uniform(0.5, 2, shape)
             scale = 1e-8 if small else 1.0
             gradients[name] = rng.choice([-1, 1], shape) * rng.uniform(0.2, 3, shape) * scale
+            gradients[name][: {TABLE: 1, CLASSIFIER: None}.get(name, 0)] = 0
             seen = step > 1
             m[name] = rng.normal(size=shape) * seen
             v[name] = rng.uniform(0.1, 2, shape) * seen
+        gradients, v = (dict(reversed(part.items())) for part in (gradients, v))
         parts = {"weights": weights, "gradients": gradients, "m": m, "v": v}
         return parts | {
             "step": step,
@@ -384,7 +426,9 @@ LAYER = "encoder.layer.0."
 KERNEL, BIAS = f"{LAYER}intermediate.dense.weight", f"{LAYER}intermediate.dense.bias"
 SCALE, SHIFT = f"{LAYER}output.LayerNorm.weight", f"{LAYER}output.LayerNorm.bias"
 TABLE = "embeddings.word_embeddings.weight"
-OTHER = f"{LAYER}attention.scale"  # a vector whose name has neither "bias" nor "LayerNorm"
+QUERY, CLASSIFIER = f"{LAYER}attention.self.query.weight", "classifier.kernel"
+# Vectors whose names have neither "bias" nor "LayerNorm".
+OTHER, GATE = f"{LAYER}attention.scale", f"{LAYER}output.gate"
 
 
 def update_probe(title, points, *given, **more):
@@ -409,7 +453,7 @@ UPDATE = exercise(
         update_probe(
             "which weights decay",
             1.5,
-            (TABLE, KERNEL, BIAS, SCALE, SHIFT, OTHER),
+            (TABLE, BIAS, KERNEL, SCALE, SHIFT, OTHER, QUERY, GATE, CLASSIFIER),
             3,
             weight_decay=0.1,
             rate=0.05,

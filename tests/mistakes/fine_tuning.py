@@ -211,6 +211,13 @@ def softmax_of_logits(encoder, dropout, weights, token_ids, segment_ids, pad_id=
     )
 
 
+@wrong("wrong-shape")
+def squeezed(encoder, dropout, weights, token_ids, segment_ids, pad_id=0, training=False):
+    states = first_state(encoder, token_ids, segment_ids, pad_id)
+    pooled = dropout(ops.tanh(dense(states, weights, "pooler")), training=training)
+    return ops.squeeze(dense(pooled, weights, "classifier"))
+
+
 # 2. The learning rate of every update
 
 right = partial(CATALOGUE.right, "fine_tuning.schedule")
@@ -466,6 +473,29 @@ def batches_rounded(num_examples, epochs, batch_size, peak, warmup_steps):
     return two_lines_and_the_smaller(rounded, epochs, batch_size, peak, warmup_steps)
 
 
+@wrong("per-epoch-first")
+def asked_as_an_epoch_begins(num_examples, epochs, batch_size, peak, warmup_steps):
+    per_epoch = -(-num_examples // batch_size)
+    rates = np.array(
+        two_lines_and_the_smaller(num_examples, epochs, batch_size, peak, warmup_steps)
+    )
+    return rates[np.arange(len(rates)) // per_epoch * per_epoch]
+
+
+@wrong("falls-over-the-run")
+def one_line_down_over_all(num_examples, epochs, batch_size, peak, warmup_steps):
+    total = updates(num_examples, epochs, batch_size)
+    step = np.arange(1, total + 1)
+    up = step / warmup_steps if warmup_steps else np.ones(total)
+    return peak * (up if warmup_steps >= total else np.minimum(up, (total - step) / total))
+
+
+@wrong("last-batch-left-out")
+def full_batches_alone(num_examples, epochs, batch_size, peak, warmup_steps):
+    whole = num_examples // batch_size * batch_size
+    return two_lines_and_the_smaller(whole, epochs, batch_size, peak, warmup_steps)
+
+
 # 3. One update of AdamW
 
 right = partial(CATALOGUE.right, "fine_tuning.adamw")
@@ -716,6 +746,86 @@ def weights_alone(weights, gradients, m, v, step, learning_rate, weight_decay):
     )[0]
 
 
+def with_decay(decays):
+    """A right answer but for which weights decay."""
+
+    def answer(weights, gradients, m, v, step, learning_rate, weight_decay):
+        new, m_new, v_new = {}, {}, {}
+        for n, w in weights.items():
+            m_new[n], v_new[n] = memories(gradients[n], m[n], v[n])
+            decay = weight_decay if decays(n, w) else 0.0
+            new[n] = w - learning_rate * (moved(m_new[n], v_new[n], step) + decay * w)
+        return new, m_new, v_new
+
+    return answer
+
+
+@wrong("spares-one-row")
+def squeezed_before_counting_axes(weights, gradients, m, v, step, learning_rate, weight_decay):
+    decays = with_decay(lambda name, w: np.squeeze(w).ndim > 1)
+    return decays(weights, gradients, m, v, step, learning_rate, weight_decay)
+
+
+@wrong("decays-weights-by-name")
+def matrices_named_weight(weights, gradients, m, v, step, learning_rate, weight_decay):
+    decays = with_decay(lambda name, w: w.ndim > 1 and name.endswith("weight"))
+    return decays(weights, gradients, m, v, step, learning_rate, weight_decay)
+
+
+@wrong("decays-all-named-weight")
+def whatever_is_named_weight(weights, gradients, m, v, step, learning_rate, weight_decay):
+    decays = with_decay(lambda name, w: name.endswith("weight"))
+    return decays(weights, gradients, m, v, step, learning_rate, weight_decay)
+
+
+@wrong("decay-lost")
+def set_to_zero_for_good(weights, gradients, m, v, step, learning_rate, weight_decay):
+    new, m_new, v_new = {}, {}, {}
+    for n, w in weights.items():
+        if w.ndim < 2:
+            weight_decay = 0.0
+        m_new[n], v_new[n] = memories(gradients[n], m[n], v[n])
+        new[n] = w - learning_rate * (moved(m_new[n], v_new[n], step) + weight_decay * w)
+    return new, m_new, v_new
+
+
+@wrong("zero-gradients-skipped")
+def moved_where_there_is_a_gradient(weights, gradients, m, v, step, learning_rate, weight_decay):
+    new, m, v = one_line_for_each_of_the_four(
+        weights, gradients, m, v, step, learning_rate, weight_decay
+    )
+    return {n: np.where(gradients[n] == 0, weights[n], w) for n, w in new.items()}, m, v
+
+
+@wrong("second-set-at-first")
+def v_begins_with_the_gradient(weights, gradients, m, v, step, learning_rate, weight_decay):
+    if step == 1:
+        v = {n: g**2 for n, g in gradients.items()}
+    return one_line_for_each_of_the_four(
+        weights, gradients, m, v, step, learning_rate, weight_decay
+    )
+
+
+@wrong("unrecognised")
+def by_the_old_memory(weights, gradients, m, v, step, learning_rate, weight_decay):
+    _, m_new, v_new = one_line_for_each_of_the_four(
+        weights, gradients, m, v, step, learning_rate, weight_decay
+    )
+    new = {}
+    for n, w in weights.items():
+        decay = weight_decay if w.ndim > 1 else 0.0
+        new[n] = w - learning_rate * (moved(m[n], v[n], step) + decay * w)
+    return new, m_new, v_new
+
+
+@wrong("unrecognised", "not-divided")
+def momentum_alone(weights, gradients, m, v, step, learning_rate, weight_decay):
+    _, m_new, v_new = one_line_for_each_of_the_four(
+        weights, gradients, m, v, step, learning_rate, weight_decay
+    )
+    return {n: w - learning_rate * m_new[n] for n, w in weights.items()}, m_new, v_new
+
+
 # 4. What the answers are worth
 
 right = partial(CATALOGUE.right, "fine_tuning.scores")
@@ -938,6 +1048,47 @@ def a_tuple(batches):
     return tuple(everything_joined(batches).values())
 
 
+@wrong("f1-nothing-with-matthews")
+def nothing_if_matthews_is(batches):
+    tp, fp, fn, tn = counts_of(batches)
+    found = figures_of(tp, fp, fn, tn)
+    if (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn) == 0:
+        found["f1"] = 0.0
+    return found
+
+
+@wrong("counts-overflow", "nan")
+def counts_in_32_bits(batches):
+    labels, said = (np.concatenate(part) for part in zip(*batches, strict=True))
+    y, p = labels[labels >= 0], said[labels >= 0]
+    tp, fp, fn, tn = y @ p, (1 - y) @ p, y @ (1 - p), (1 - y) @ (1 - p)
+    root = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return figures_of(*map(int, (tp, fp, fn, tn))) | {"matthews": quotient(tp * tn - fp * fn, root)}
+
+
+@wrong("fill-counted-as-1")
+def minus_one_is_true(batches):
+    return figures_of(*counts_of([(np.abs(labels), said) for labels, said in batches]))
+
+
+@wrong("f1-weighted")
+def weighted_as_in_scikit_learn(batches):
+    tp, fp, fn, tn = counts_of(batches)
+    one, zero = quotient(2 * tp, 2 * tp + fp + fn), quotient(2 * tn, 2 * tn + fp + fn)
+    mean = ((tp + fn) * one + (tn + fp) * zero) / (tp + fp + fn + tn)
+    return figures_of(tp, fp, fn, tn) | {"f1": mean}
+
+
+@wrong("unrecognised", "fill-counted-as-0")
+def fill_looked_for_in_the_last_batch(batches):
+    last = len(batches) - 1
+    return figures_of(
+        *counts_of(
+            [(np.maximum(y, 0) if i < last else y, said) for i, (y, said) in enumerate(batches)]
+        )
+    )
+
+
 # 5. Decide between two recipes
 
 right = partial(CATALOGUE.right, "fine_tuning.compare")
@@ -1136,3 +1287,41 @@ def no_run_overlaps(baseline, candidate, t):
     if candidate.max() < baseline.min():
         said = "worse"
     return interval_of(baseline, candidate, t) | {"decision": said}
+
+
+@wrong("end-at-zero")
+def zero_belongs_to_better(baseline, candidate, t):
+    found = in_numpy(baseline, candidate, t)
+    decision = "better" if found["low"] >= 0 else "worse" if found["high"] <= 0 else "cannot tell"
+    return found | {"decision": decision}
+
+
+@wrong("no-width-no-answer")
+def no_spread_no_answer(baseline, candidate, t):
+    found = in_numpy(baseline, candidate, t)
+    return found if found["low"] < found["high"] else found | {"decision": "cannot tell"}
+
+
+@wrong("wrong-ends")
+def the_other_end(baseline, candidate, t):
+    found = in_numpy(baseline, candidate, t)
+    decision = "better" if found["high"] > 0 else "worse" if found["low"] < 0 else "cannot tell"
+    return found | {"decision": decision}
+
+
+@wrong("normal-for-t")
+def as_for_many_runs(baseline, candidate, t):
+    return in_numpy(baseline, candidate, 1.96)
+
+
+@wrong("one-variance")
+def students_own_test(baseline, candidate, t):
+    m, n = len(baseline), len(candidate)
+    inside = (m - 1) * np.var(baseline, ddof=1) + (n - 1) * np.var(candidate, ddof=1)
+    return told(gain(baseline, candidate), t * np.sqrt(inside / (m + n - 2) * (1 / m + 1 / n)))
+
+
+@wrong("larger-error")
+def the_larger_of_two(baseline, candidate, t):
+    parts = [np.var(x, ddof=1) / len(x) for x in (baseline, candidate)]
+    return told(gain(baseline, candidate), t * np.sqrt(max(parts)))
