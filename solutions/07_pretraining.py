@@ -141,7 +141,7 @@ for name, neighbours in (before | around).items():
 #
 # - `ids`: int32 NumPy array (batch, length). `draws`: float NumPy array (3, batch, length), numbers from 0
 #   to below 1. `special_ids`: list of integers, ascending; 0, the id of padding, and `mask_id` are among
-#   them. `vocab_size`: there are the ids 0 to `vocab_size − 1`.
+#   them. `vocab_size`: there are the ids 0 to `vocab_size − 1`, some of them not special.
 # - A token is chosen where `draws[0]` is below `rate` and its id is not in `special_ids`.
 # - A chosen token becomes `mask_id` where `draws[1]` is below 0.8; another token where it is 0.8 or more and
 #   below 0.9; else it stays. The other token: with the list of all ids that are not special, ascending, and
@@ -222,8 +222,8 @@ for whole_words in (False, True):
 # %% [markdown]
 # ### What each part is worth
 #
-# Seven short runs of the tiny model of section 7, each with one thing changed, kept with the command that
-# made them. All are judged on the same hidden tokens of new verdicts, chosen as BERT does it.
+# Seven short runs of section 7's one-block model: one as BERT does it, and six with one thing changed, kept with
+# the command that made them. All are judged on the same chosen tokens of new verdicts, chosen as BERT does it.
 #
 # **Predict.**
 
@@ -316,7 +316,7 @@ check(pack_pair)
 #
 # BERT's second task is **next-sentence prediction** (section 3.1, task 2). A document is cut in two between
 # two of its sentences. In half of the rows the second text is the true one (label 0), in the other half one
-# from another document (label 1). The model has to say which, from the vector of `[CLS]`.
+# from another document (label 1; also where a document has one sentence alone, so here somewhat more). The model has to say which, from the vector of `[CLS]`.
 #
 # `PretrainingBatches` does both tasks: it cuts, exchanges, packs and hides, anew each epoch. "Sentences" are
 # whole runs of sentences, as long as a row allows.
@@ -430,8 +430,8 @@ check(masked_lm_loss)
 # %% [markdown]
 # ## 5. BERT's encoder
 #
-# In the middle of BERT are the encoder blocks of lesson 04, post-norm, with two settings of its own: GELU in
-# the network, and dropout 0.1 everywhere. What is new are its two ends.
+# In the middle of BERT are the encoder blocks of lesson 04, post-norm, with three settings of its own: GELU in
+# the network, dropout 0.1 everywhere, and $\epsilon = 10^{-12}$ in the normalizations. What is new are its two ends.
 #
 # ```text
 # token ids    segment ids    0, 1, 2, …
@@ -577,7 +577,7 @@ check(SmallBert)
 #
 # Write `count_bert(vocab_size, num_layers, d_model, d_ff, max_length)`.
 #
-# - All five are Python integers. There are two segments, and all dense layers have biases.
+# - All five are Python integers from 1. There are two segments, and all dense layers have biases.
 # - Returns a pair of whole numbers: the parameters of the encoder (tables, blocks, pooler) and those that both
 #   heads add to it.
 # - Example: `count_bert(10, 1, 4, 8, 6)` is `(272, 48)`, as above.
@@ -619,7 +619,7 @@ for size in ("tiny", "mini", "small", "medium", "base"):
 
 # %% [markdown]
 # The famous "110M" of base is this 109,482,240, or 110,106,428 with the heads. Large has 335,141,888; the
-# paper says 340M. Base was trained for a million steps of 256 rows (appendix A.2).
+# paper says 340M.
 
 # %% [markdown]
 # ## 7. Train
@@ -640,7 +640,7 @@ for size in ("tiny", "mini", "small", "medium", "base"):
 # | $L_0$ | the loss of a model that always answers with $p$ |
 #
 # By hand, three ids: $n$ = (7, 2, 0), so $p$ = (8, 3, 1)/12, and $-\log p$ = (0.405, 1.386, 2.485). With
-# $m$ = (2, 1, 1) the baseline is (2 · 0.405 + 1.386 + 2.485)/4 = **1.170**.
+# $m$ = (20, 10, 10) the baseline is (20 · 0.405 + 10 · 1.386 + 10 · 2.485)/40 = **1.170**.
 #
 # A model's loss is measured in batches, and they hold different numbers of chosen tokens. Say 1.3 over 30
 # tokens and 0.9 over 10: per token that is (30 · 1.3 + 10 · 0.9)/40 = **1.2**. The mean of the two batches
@@ -656,8 +656,10 @@ for size in ("tiny", "mini", "small", "medium", "base"):
 #   how many tokens were predicted there.
 # - Returns a dict: `"baseline"`, $L_0$; `"model"`, the model's loss per predicted token; `"better"`, True if
 #   the model's loss is below the baseline, else False.
-# - Example: `judge_run` of `[7, 2, 0]`, `[2, 1, 1]`, `[1.3, 0.9]` and `[30, 10]` (as arrays) is `{"baseline":
-#   1.170, "model": 1.2, "better": False}`, rounded.
+# - It must hold: at least one label; every batch has at least one; any loss below the baseline is better, by
+#   however little.
+# - Example: `judge_run` of `[7, 2, 0]`, `[20, 10, 10]`, `[1.3, 0.9]` and `[30, 10]` (as arrays) is `{"baseline":
+#   1.170, "model": 1.2, "better": False}`. It is rounded here; return the numbers as they are.
 # - All of NumPy may be used.
 
 
@@ -699,7 +701,8 @@ curves(
 )
 
 # %% [markdown]
-# Without a warm-up this post-norm model stays near the baseline (4.81, below). The third curve is a surprise:
+# Without a warm-up this post-norm model comes below the baseline (4.81, below) after 240 steps instead of 96, and
+# falls slowly from there. The third curve is a surprise:
 # BERT's own first weights, with standard deviation 0.02, are made for a width of 768. In a model of width 64
 # attention then starts with very small numbers, and needs long to make itself heard. Starting at $64^{-0.5} = 0.125$ it learns. Settings
 # belong to a size.
@@ -848,7 +851,7 @@ for sentence in sentences:
     print(sentence, "→", "  ".join(f"{token!r} {p:.2f}" for token, p in guesses))
 
 # %% [markdown]
-# It reads both sides, as the first three show. It does not know who Judith is: "his" comes first. And it knows
+# It reads both sides, as the first two show. It does not know who Judith is: "his" comes first. And it knows
 # nothing of France. A masked language model completes text as its training text would; whether that is true
 # is another question.
 #
@@ -946,7 +949,7 @@ curves(
     },
     xlabel="step",
     ylabel="hidden names that are ranked first",
-    title="Read often enough, a text is learned by heart",
+    title="Read often enough, names begin to be learned by heart",
 )
 
 # %% [markdown]
@@ -1025,7 +1028,7 @@ print(f"correlation with the text {np.corrcoef(in_text, said)[0, 1]:.2f}")
 # behind (`benchmarks/results/bert_imdb_h100.json`, with the command).
 #
 # What changes on such text. With the official vocabulary V is 30,522, so the loss begins at log V = 10.3, and
-# that of the frequencies lies higher. Many words occur once: they are cut into pieces, and whole-word
+# that of the frequencies lies higher than here. Many words occur once: they are cut into pieces, and whole-word
 # masking matters more. The text does not fit
 # into memory: `pretrain` writes it as ids once, and reads it block by block. A run takes hours or days, so it
 # will be interrupted: it goes on from its checkpoint with the same numbers. And nobody has read the text: it

@@ -84,9 +84,9 @@ def show(count, names, of="answers"):
 show(300, ("majority", "bag of words", "random weights"))
 
 # %% [markdown]
-# Two seeds of four did not learn at all, and the best of them stays behind the bag of words. A Transformer can compare
-# two texts, which a bag of words cannot. But with random weights it has to find out from 300 pairs what words are. The
-# bag of words has less to find out.
+# Two seeds of four did not learn at all (section 7 prints them one by one), and the best of the four stays behind the
+# bag of words. A Transformer can compare two texts, which a bag of words cannot. But with random weights it has to find
+# out from 300 pairs what words are. The bag of words has less to find out.
 #
 # Most of what there is to find out about words stands in texts without labels. Lesson 07 learned from them. This
 # lesson spends what that has saved.
@@ -96,7 +96,7 @@ show(300, ("majority", "bag of words", "random weights"))
 #
 # A **checkpoint** is a folder of numbers with names. Three files matter: `config.json` says how large the model
 # is, `model.safetensors` holds the weights, `vocab.txt` the tokens. The course brings a small BERT, pretrained on
-# the stories of the same world, without their questions. It has the layout that Hugging Face uses.
+# the stories, summaries and verdicts of the same world, without questions and labels. It has the layout that Hugging Face uses.
 
 # %%
 from course import checkpoints, pretraining
@@ -117,7 +117,8 @@ for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_s
 # | **unexpected** | yes | no | the file is of another model |
 # | **misshapen** | yes | yes, of another shape | the sizes differ |
 #
-# Each is an error, until you say otherwise.
+# Each is an error, until you say otherwise. Pretraining's own two heads alone may be left over: every checkpoint of
+# this kind has them, and a classifier has no use for them.
 
 # %%
 from course.fine_tuning import BertClassifier
@@ -235,7 +236,7 @@ for way, room in (("the longer text is cut", 16), ("the joined row is cut", 64))
 #
 # | symbol | what it is | shape |
 # |---|---|---|
-# | $h_0$ | the state of the first place | (batch, $d$) |
+# | $h_0$ | the state of the first place; $d$ is the width of the model | (batch, $d$) |
 # | $W_p, b_p$ | the **pooler**, pretrained with the encoder | ($d$, $d$), ($d$) |
 # | $c$ | the **pooled** vector | (batch, $d$) |
 # | dropout | sets a share of the numbers to 0 and scales up the rest, in training only | |
@@ -327,7 +328,7 @@ for field in fields(Recipe):
 # | `learning_rate` | the largest rate | too low: nothing moves; too high: what was pretrained is lost |
 # | `warmup_steps` | updates in which the rate rises | the new head sends large random gradients into the encoder |
 # | `weight_decay` | pulls matrices towards 0 | little in short runs, as you will see |
-# | `clipnorm` | the largest norm of the gradient | one odd batch can undo many good ones |
+# | `clipnorm` | the largest norm of all gradients together | one odd batch can undo many good ones |
 # | `seed` | of the head, of the order, of dropout | a result that nobody can repeat |
 # | `best_by` | keeps the checkpoint that is best on validation | you get the last one, which may be the worse |
 #
@@ -357,7 +358,7 @@ for field in fields(Recipe):
 # | $(T - t)/(T - w)$ | 1.25 | 1 | 0.75 | 0.5 | 0.25 | 0 |
 # | rate | **0.5** | **1** | **0.75** | **0.5** | **0.25** | **0** |
 #
-# If $w$ is 0 there is no rise. If $w \ge T$ there is no fall: the run ends before the peak. (Some libraries count $t$
+# If $w$ is 0 there is no rise. If $w \ge T$ there is no fall: the run ends before the peak, or, with $w = T$, on it. (Some libraries count $t$
 # from 0. Then the first update has the rate 0, and the last is a little above it.)
 #
 # **Predict.**
@@ -443,7 +444,7 @@ curves(
 #
 # | symbol | what it is |
 # |---|---|
-# | $w$, $g$ | a weight before the update, its gradient |
+# | $w$, $g$ | here: a weight before the update, its gradient |
 # | $m$, $v$ | running means of $g$ and $g^2$, 0 at the beginning; $\hat m$, $\hat v$ without the bias of that beginning |
 # | $\beta_1$, $\beta_2$, $\epsilon$ | 0.9, 0.999, $10^{-8}$ |
 # | $t$ | the number of the update, from 1 |
@@ -475,6 +476,7 @@ curves(
 # - `weights`, `gradients`, `m`, `v`: dicts from the same names to float64 NumPy arrays; the arrays of a name have one
 #   shape. Names are those of a checkpoint, such as `"encoder.layer.0.intermediate.dense.weight"`. `step`: $t$, a
 #   Python integer ≥ 1. `learning_rate`, `weight_decay`: Python floats, $\eta$ and $\lambda$.
+# - The four dicts need not have the names in one order: look each up by its name.
 # - Returns three dicts with the same names: the new weights, and the new $m$ and $v$ (not $\hat m$ and $\hat v$).
 # - It must hold: equation (3), with the decay of the weight as it was *before* the update; weights with two axes
 #   decay, tables of embeddings included; weights with one axis do not, whatever their name. You may change the arrays
@@ -525,11 +527,11 @@ print(f"{len(accuracy['runs'])} seeds; scales and kernels: mean size of the numb
 # %% [markdown]
 # Two seeds, so read only what is far apart.
 #
-# - **The rate** matters most. Five times as high, one seed never leaves the loss of a coin and the other hardly does:
+# - **The rate** matters most. Five times as high, the training loss stays near that of a coin, log 2 = 0.693:
 #   what was pretrained is lost in the first updates, and nothing warns you. Twenty times as low, it has only begun after
 #   three epochs.
-# - **The fall.** Without it the last updates jump around as far as the first: the seeds have three and five points fewer
-#   right.
+# - **The fall.** Without it the last updates jump around as far as the first: on the mean four points fewer
+#   are right.
 # - **The warm-up.** Without it both seeds were a little better, by less than the seeds differ. Honestly: here it gains
 #   nothing that one can see. Deep models and high rates need it (lesson 04, section 4; Mosbach et al. 2021, section 5).
 # - **500 warm-up steps.** With our high peak they act as a lower rate, and cost nothing here. With the paper's rate as
@@ -552,7 +554,7 @@ curves(
     {"training": np.array(long["nll"]), "validation": np.array(long["validation_nll"])},
     xlabel="epoch",
     ylabel="cross-entropy of a row",
-    title="After the second epoch the pairs are learned by heart",
+    title="From the third epoch on the model learns by heart, and is wrong more surely",
 )
 
 # %%
@@ -567,7 +569,7 @@ print("validation accuracy:", ", ".join(f"{x:.2f}" for x in long["validation"]))
 # %% [markdown]
 # ## 6. Train
 #
-# Our recipe keeps the classic settings and changes two. The rate is 0.001: the paper's 5e-5 is for models with a
+# Our recipe keeps the classic settings and changes three. The rate is 0.001: the paper's 5e-5 is for models with a
 # hundred times as many weights, and you have just seen what it does here. The warm-up is a tenth of the updates.
 # Dropout is 0.1 as in BERT, but in front of the head only. After each epoch the run validates and writes a checkpoint; the best one is kept. If the machine
 # stops, run the cell again: it goes on.
@@ -695,7 +697,8 @@ print(f"accuracy of all rows            {right.sum() / rows.sum():.3f}")
 #   of rows. Predictions are 0 or 1. Labels are 0, 1, or −1 for a row that only fills up a batch.
 # - Returns a dict `{"accuracy": …, "f1": …, "matthews": …}` of numbers: equation (4) over all rows of all batches.
 # - It must hold: rows with the label −1 count nowhere, wherever they stand and whatever was predicted for them; $F_1$ is that of class 1; where a
-#   quotient is 0/0 it is 0. At least one row has a label that is not −1.
+#   quotient is 0/0 it is 0. At least one row has a label that is not −1; a batch may have
+#   none, or no rows at all. There may be thousands of rows.
 # - Example: `[(np.array([1, 1, 0]), np.array([1, 0, 0])), (np.array([0, -1]), np.array([1, 1]))]` has TP = FP = FN =
 #   TN = 1: accuracy 0.5, $F_1$ 0.5, MCC 0.
 # - All of NumPy may be used. Not to be called: the functions of `course.fine_tuning`.
@@ -739,7 +742,7 @@ check(evaluate)
 # With $\hat p = 0.81$ and $n = 400$ it goes from 0.769 to 0.845. It never leaves 0 to 1, as the usual
 # $\hat p \pm 1.96 \sqrt{\hat p(1 - \hat p)/n}$ can. For $F_1$ and MCC there is no such formula; the course draws the test
 # rows again 2,000 times, with repetition, and takes the middle 95 % of what comes out, the **bootstrap** (Efron 1979).
-# That is what stands in brackets above.
+# In the brackets above stands Wilson's interval for accuracy, the bootstrap's for the other two.
 #
 # **Which seed the training had.** No interval over test rows knows of it. One has to train again.
 #
@@ -758,7 +761,8 @@ check(evaluate)
 # \text{error} = \sqrt{\frac{s_a^2}{n_a} + \frac{s_b^2}{n_b}}, \qquad
 # \text{interval} = \text{difference} \pm t^* \cdot \text{error} \qquad (6)$$
 #
-# $t^*$ comes from Student's distribution with $n_a + n_b - 2$ degrees of freedom: few seeds know their own spread
+# $t^*$ comes from Student's distribution with $n_a + n_b - 2$ degrees of freedom, if both recipes have
+# as many seeds and about the same spread (Welch's number of degrees, else, is smaller): few seeds know their own spread
 # badly, so the interval has to be wider than with 1.96.
 #
 # | seeds of each | 2 | 3 | 4 | 5 | 10 |
@@ -882,7 +886,8 @@ for i in sure[:6]:
 
 # %% [markdown]
 # In our run the suspicion holds. Without a shared word the model says yes to three pairs in ten, with three to three
-# quarters. That is a good rule, and no understanding. Among its surest mistakes are two kinds. Some need what the world
+# quarters. That is a good rule, and no understanding. Among its surest mistakes are several kinds. Some break the rule
+# of shared words. Some need what the world
 # teaches: that a kitten is an animal. Others nobody can get right: whether "Her niece had once given her a small diary"
 # says what Lena lost, only the rest of the story tells. So 100 % is out of reach, for people too. You find this out by
 # reading, and by no score.
@@ -1020,7 +1025,7 @@ with tempfile.TemporaryDirectory() as place:
 # ```text
 # course train classify mails.csv --validation validation.csv --check
 # course train classify mails.csv --validation validation.csv \
-#     --from FOLDER_OR_HUB_NAME --out runs/mails --set warmup_steps=20
+#     --from FOLDER_OR_HUB_NAME --out runs/mails --set warmup_steps=1
 # ```
 #
 # | tier | data | settings | time |
