@@ -305,10 +305,9 @@ def test_ruff_finds_nothing_to_say():
 # Over the limit today, and what they may not grow past; splitting them is open work.
 LONG = {
     "course/runner.py": 510,
-    "course/exercises/decoding.py": 933,
+    "course/exercises/decoding.py": 920,
     "course/exercises/transformer.py": 1050,
     "course/exercises/translation.py": 900,
-    "course/exercises/pretraining.py": 950,
 }
 
 

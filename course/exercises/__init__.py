@@ -4,7 +4,7 @@ import difflib
 import importlib
 import pkgutil
 
-_PARTS = ("declaration", "examining", "judging", "updates", "words")
+_PARTS = ("declaration", "examining", "judging", "masking", "updates", "words")
 
 
 def lessons():

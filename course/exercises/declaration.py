@@ -218,3 +218,16 @@ def step(do, **fields):
 def call(*args, **kwargs):
     """The commonest plan: one call of the student's function."""
     return {"steps": [step("call", args=list(args), kwargs=kwargs)], "return": ["result"]}
+
+
+def draw_until(draw, parts):
+    """Repeats `draw(rng)` until `parts(inputs)` holds."""
+
+    def inputs(rng):
+        for _ in range(10_000):
+            drawn = draw(rng)
+            if parts(drawn):
+                return drawn
+        raise AssertionError("no draw of this probe parts what it is there to part")
+
+    return inputs

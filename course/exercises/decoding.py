@@ -6,7 +6,7 @@ repeated until the slips that a probe is there for give another answer than the 
 
 import numpy as np
 
-from course.exercises.declaration import Probe, call, fixture
+from course.exercises.declaration import Probe, call, draw_until, fixture
 from course.exercises.judging import Match, same
 from course.exercises.words import exercise, lesson, questions
 
@@ -23,19 +23,6 @@ def table(rng, size, back=1, spread=1.5):
     ranks = rng.permuted(np.tile(np.arange(size), (size,) * back + (1,)), axis=-1)
     noise = rng.uniform(0, 0.25, ranks.shape)
     return (spread * (0.4 * ranks + noise)).astype("float32")
-
-
-def draw_until(draw, parts):
-    """Repeats `draw(rng)` until `parts(inputs)` holds."""
-
-    def inputs(rng):
-        for _ in range(10_000):
-            drawn = draw(rng)
-            if parts(drawn):
-                return drawn
-        raise AssertionError("no draw of this probe parts what it is there to part")
-
-    return inputs
 
 
 def differ(reference, *slips):

@@ -1062,7 +1062,8 @@ def counts_in_32_bits(batches):
     labels, said = (np.concatenate(part) for part in zip(*batches, strict=True))
     y, p = labels[labels >= 0], said[labels >= 0]
     tp, fp, fn, tn = y @ p, (1 - y) @ p, y @ (1 - p), (1 - y) @ (1 - p)
-    root = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    with np.errstate(all="ignore"):
+        root = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     return figures_of(*map(int, (tp, fp, fn, tn))) | {"matthews": quotient(tp * tn - fp * fn, root)}
 
 
