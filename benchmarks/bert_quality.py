@@ -33,7 +33,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -113,15 +113,16 @@ def random_start(arguments):
     from course.checkpoints import save_bert
     from course.pretraining import Recipe
     from course.tokens import Tokenizer
-    from course.training import load_recipe
 
     folder = arguments.run / f"random-{arguments.seed}"
     if not (folder / "config.json").exists():
         runtime.seed_everything(arguments.seed)
-        pretraining, official = arguments.run / "pretraining", {"vocabulary": official_vocabulary()}
-        recipe = Recipe(**official, **PRETRAINING)
-        if (pretraining / "recipe.json").exists():  # of a finished run, perhaps of another model
-            recipe = replace(load_recipe(pretraining, Recipe), dropout=Recipe.dropout, mixed=None)
+        pretraining = arguments.run / "pretraining"
+        recipe = Recipe(vocabulary=official_vocabulary(), **PRETRAINING)
+        if (pretraining / "run.json").exists():  # begun, perhaps with another model
+            told = json.loads((pretraining / "run.json").read_text(encoding="utf-8"))
+            given = {field.name: told[field.name] for field in fields(Recipe) if field.name in told}
+            recipe = replace(Recipe(**given), dropout=Recipe.dropout, mixed=None)
         if recipe.vocabulary is None:
             tokenizer = Tokenizer.load(pretraining)
         else:

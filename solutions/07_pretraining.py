@@ -316,7 +316,8 @@ check(pack_pair)
 #
 # BERT's second task is **next-sentence prediction** (section 3.1, task 2). A document is cut in two between
 # two of its sentences. In half of the rows the second text is the true one (label 0), in the other half one
-# from another document (label 1; also where a document has one sentence alone, so here somewhat more). The model has to say which, from the vector of `[CLS]`.
+# from another document (label 1; also where a document has one sentence alone, so here somewhat more). The
+# model has to say which, from the vector of `[CLS]`.
 #
 # `PretrainingBatches` does both tasks: it cuts, exchanges, packs and hides, anew each epoch. "Sentences" are
 # whole runs of sentences, as long as a row allows.

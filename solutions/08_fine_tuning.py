@@ -96,7 +96,8 @@ show(300, ("majority", "bag of words", "random weights"))
 #
 # A **checkpoint** is a folder of numbers with names. Three files matter: `config.json` says how large the model
 # is, `model.safetensors` holds the weights, `vocab.txt` the tokens. The course brings a small BERT, pretrained on
-# the stories, summaries and verdicts of the same world, without questions and labels. It has the layout that Hugging Face uses.
+# the stories, summaries and verdicts of the same world, without questions and labels. It has the layout that Hugging
+# Face uses.
 
 # %%
 from course import checkpoints, pretraining
@@ -358,8 +359,8 @@ for field in fields(Recipe):
 # | $(T - t)/(T - w)$ | 1.25 | 1 | 0.75 | 0.5 | 0.25 | 0 |
 # | rate | **0.5** | **1** | **0.75** | **0.5** | **0.25** | **0** |
 #
-# If $w$ is 0 there is no rise. If $w \ge T$ there is no fall: the run ends before the peak, or, with $w = T$, on it. (Some libraries count $t$
-# from 0. Then the first update has the rate 0, and the last is a little above it.)
+# If $w$ is 0 there is no rise. If $w \ge T$ there is no fall: the run ends before the peak, or, with $w = T$, on it.
+# (Some libraries count $t$ from 0. Then the first update has the rate 0, and the last is a little above it.)
 #
 # **Predict.**
 
@@ -696,8 +697,8 @@ print(f"accuracy of all rows            {right.sum() / rows.sum():.3f}")
 # - `batches`: a list of pairs `(labels, predictions)` of int32 NumPy arrays (rows,), batches may have different numbers
 #   of rows. Predictions are 0 or 1. Labels are 0, 1, or −1 for a row that only fills up a batch.
 # - Returns a dict `{"accuracy": …, "f1": …, "matthews": …}` of numbers: equation (4) over all rows of all batches.
-# - It must hold: rows with the label −1 count nowhere, wherever they stand and whatever was predicted for them; $F_1$ is that of class 1; where a
-#   quotient is 0/0 it is 0. At least one row has a label that is not −1; a batch may have
+# - It must hold: rows with the label −1 count nowhere, wherever they stand and whatever was predicted for them; $F_1$
+#   is that of class 1; where a quotient is 0/0 it is 0. At least one row has a label that is not −1; a batch may have
 #   none, or no rows at all. There may be thousands of rows.
 # - Example: `[(np.array([1, 1, 0]), np.array([1, 0, 0])), (np.array([0, -1]), np.array([1, 1]))]` has TP = FP = FN =
 #   TN = 1: accuracy 0.5, $F_1$ 0.5, MCC 0.

@@ -71,12 +71,8 @@ class Report:
     @property
     def _all_hold(self):
         """Whether each of the mistakes was seen by itself, as those are that mends find."""
-        failing = (
-            probe
-            for probe, told in zip(self.exercise.probes, self.probes, strict=False)
-            if not told.verdict.passed
-        )
-        return set(self.mistakes) <= set(getattr(next(failing).judge, "mends", ()))
+        judge = self.exercise.probes[self.probes.index(self.first_failure)].judge
+        return set(self.mistakes) <= set(getattr(judge, "mends", ()))
 
     @property
     def message(self):

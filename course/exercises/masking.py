@@ -24,34 +24,38 @@ def numbers(*shape, rng):
 # Hide tokens
 
 
-def shown(
-    ids,
-    action,
-    other,
-    i,
-    *,
-    bands=(0.8, 0.9),
-    order="mask other keep",
-    drawn="ordinary",
-    drawn_beside=None,
-):
+def from_list(ids, share):
+    """The entries of a list at so large a share of its length, from 0 to below 1."""
+    return ids[(share * len(ids)).astype(int)]
+
+
+def _place_rounded(ordinary, share):
+    return ordinary[np.minimum(np.rint(share * len(ordinary)), len(ordinary) - 1).astype(int)]
+
+
+# Which token stands in the place of another: `(every id, the ordinary ones, share, ids, inputs)`.
+DRAWN = {
+    "ordinary": lambda every, ordinary, share, ids, i: from_list(ordinary, share),
+    "any id": lambda every, ordinary, share, ids, i: from_list(every, share),
+    "all but two": lambda every, ordinary, share, ids, i: from_list(
+        np.setdiff1d(every, [0, i["mask_id"]]), share
+    ),
+    "all but the last": lambda every, ordinary, share, ids, i: from_list(ordinary[:-1], share),
+    "a place": lambda every, ordinary, share, ids, i: from_list(every[: len(ordinary)], share),
+    "above": lambda every, ordinary, share, ids, i: from_list(
+        every[len(i["special_ids"]) :], share
+    ),
+    "rounded": lambda every, ordinary, share, ids, i: _place_rounded(ordinary, share),
+    "not itself": lambda every, ordinary, share, ids, i: _not_itself(ids, ordinary, share),
+}
+
+
+def shown(ids, action, share, i, *, bands=(0.8, 0.9), order="mask other keep", drawn="ordinary"):
     """What stands in the place of a chosen token: `[MASK]`, another one, or itself."""
     every = np.arange(i["vocab_size"])
-    special = i["special_ids"] if drawn_beside is None else drawn_beside
-    ordinary = every[~np.isin(every, special)]
-    place = (other * len(ordinary)).astype(int)
-    places = {
-        "ordinary": ordinary[place],
-        "any id": (other * len(every)).astype(int),
-        "a place": place,
-        "above": place + len(i["special_ids"]),
-        "one too few": ordinary[(other * (len(ordinary) - 1)).astype(int)],
-        "rounded": ordinary[
-            np.minimum(np.rint(other * len(ordinary)), len(ordinary) - 1).astype(int)
-        ],
-        "not itself": _not_itself(ids, ordinary, other),
-    }
-    parts = {"mask": np.full_like(ids, i["mask_id"]), "other": places[drawn], "keep": ids}
+    ordinary = every[~np.isin(every, i["special_ids"])]
+    other = DRAWN[drawn](every, ordinary, share, ids, i)
+    parts = {"mask": np.full_like(ids, i["mask_id"]), "other": other, "keep": ids}
     first, second, third = (parts[name] for name in order.split())
     return np.where(action < bands[0], first, np.where(action < bands[1], second, third))
 
@@ -125,8 +129,8 @@ judge_hidden = MatchRows(
         ),
         "minus-one-hundred": hidden_with(labels=lambda c, ids, shown, i: np.where(c, ids, -100)),
         "specials-drawn": hidden_with(drawn="any id"),
-        "some-specials-drawn": lambda i: hidden(i, drawn_beside=[0, i["mask_id"]]),
-        "last-not-drawn": hidden_with(drawn="one too few"),
+        "some-specials-drawn": hidden_with(drawn="all but two"),
+        "last-not-drawn": hidden_with(drawn="all but the last"),
         "place-not-looked-up": hidden_with(drawn="a place"),
         "specials-taken-for-first": hidden_with(drawn="above"),
         "place-rounded": hidden_with(drawn="rounded"),
@@ -243,46 +247,44 @@ def _one_token(rng):
 # Two texts in one row
 
 
+# Slips that cut both texts at once: `(first, second, room)`, where they are too long together.
+CUT_AT_ONCE = {
+    "second": lambda a, b, room: (a, b[: max(room - len(a), 0)]),
+    "first": lambda a, b, room: (a[: max(room - len(b), 0)], b),
+    "halves": lambda a, b, room: (a[: room - room // 2], b[: room // 2]),
+    "halves alike": lambda a, b, room: (a[: room // 2], b[: room // 2]),
+    "longer at first": lambda a, b, room: (
+        (a[: room - len(b)], b) if len(a) > len(b) else (a, b[: room - len(a)])
+    ),
+}
+
+# Which text loses the next id: `(first, second, turn)`.
+LOSES = {
+    "longer": lambda a, b, turn: a if len(a) > len(b) else b,
+    "tie on first": lambda a, b, turn: a if len(a) >= len(b) else b,
+    "equal texts": lambda a, b, turn: a if len(a) > len(b) or a == b else b,
+    "shorter": lambda a, b, turn: a if len(a) < len(b) else b,
+    "in turn": lambda a, b, turn: a if turn % 2 else b,
+    "in turn to one": lambda a, b, turn: a if (turn % 2 and len(a) > 1) or len(b) == 1 else b,
+    "second, then first": lambda a, b, turn: b or a,
+}
+
+
 def cut(first, second, room, how="longer"):
     """Both texts, cut to `room` ids together, with a knob for each slip."""
-    first, second = list(first), list(second)
-    if how == "second":
-        return first, second[: max(room - len(first), 0)]
-    if how == "first":
-        return first[: max(room - len(second), 0)], second
-    if how == "halves":
-        if len(first) + len(second) <= room:
-            return first, second
-        return first[: room - room // 2], second[: room // 2]
+    first, second, turn = list(first), list(second), 0
     if how == "half at most":
-        return first[: room - room // 2], second[: room // 2]
-    if how == "longer at first" and len(first) + len(second) > room:
-        if len(first) > len(second):
-            return first[: room - len(second)], second
-        return first, second[: room - len(first)]
-    if how == "halves alike" and len(first) + len(second) > room:
-        return first[: room // 2], second[: room // 2]
-    turn = 0
+        return CUT_AT_ONCE["halves"](first, second, room)
+    if how in CUT_AT_ONCE and len(first) + len(second) > room:
+        return CUT_AT_ONCE[how](first, second, room)
     while len(first) + len(second) > room and (how != "once" or turn == 0):
-        longer = first if len(first) > len(second) else second
-        if how == "tie on first":
-            longer = first if len(first) >= len(second) else second
-        if how == "shorter":
-            longer = first if len(first) < len(second) else second
-        if how == "in turn":
-            longer = second if turn % 2 == 0 else first
-        if how == "in turn to one":
-            longer = first if (turn % 2 and len(first) > 1) or len(second) == 1 else second
-        if how == "second, then first":
-            longer = second or first
+        loses = LOSES.get(how, LOSES["longer"])(first, second, turn)
         if how == "tie on both" and len(first) == len(second):
             first.pop()
-        if how == "equal texts" and first == second:
-            longer = first
         if how == "by value":
-            longer.remove(longer[-1])
+            loses.remove(loses[-1])
         else:
-            (longer or first or second).pop(0 if how == "front" else -1)
+            (loses or first or second).pop(0 if how == "front" else -1)
         turn += 1
     return first, second
 

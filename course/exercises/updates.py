@@ -405,18 +405,14 @@ def sets_of_weights(names, step, weight_decay=0.01, rate=1e-3, small=False):
             weights[name] = rng.choice([-1, 1], shape) * rng.uniform(0.5, 2, shape)
             scale = 1e-8 if small else 1.0
             gradients[name] = rng.choice([-1, 1], shape) * rng.uniform(0.2, 3, shape) * scale
-            gradients[name][: {TABLE: 1, CLASSIFIER: None}.get(name, 0)] = 0
+            if name in (TABLE, CLASSIFIER):
+                gradients[name][: 1 if name == TABLE else None] = 0
             seen = step > 1
             m[name] = rng.normal(size=shape) * seen
             v[name] = rng.uniform(0.1, 2, shape) * seen
         gradients, v = (dict(reversed(part.items())) for part in (gradients, v))
         parts = {"weights": weights, "gradients": gradients, "m": m, "v": v}
-        return parts | {
-            "step": step,
-            "learning_rate": rate,
-            "weight_decay": weight_decay,
-            "small": small,
-        }
+        return parts | {"step": step, "learning_rate": rate, "weight_decay": weight_decay}
 
     return inputs
 
