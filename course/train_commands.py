@@ -18,6 +18,18 @@ def stop(message):
     raise typer.Exit(2)
 
 
+@contextlib.contextmanager
+def starting():
+    """Starts Keras without the framework's notes; what is wrong inside ends the command."""
+    from course import runtime
+
+    runtime.start()
+    try:
+        yield
+    except (ValueError, KeyError, ArithmeticError, OSError) as error:  # DataError is a ValueError
+        stop(error)
+
+
 @train_app.command()
 def translation(
     out: Annotated[Path, typer.Option(help="The run's folder.")],
@@ -34,14 +46,10 @@ def translation(
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
 ):
     """Trains a Transformer to translate, and scores it on test splits."""
-    from course import runtime
-
-    runtime.start()  # first, without the framework's notes
-    from course import translation
-    from course.data import DataError
-
     source, _, target = pair.partition("-")
-    try:
+    with starting():
+        from course import translation
+
         recipe = recipe_from(translation.Recipe, setting or ())
         pairs, validation = (
             translation.load_pairs(data, split, source, target) for split in ("train", "validation")
@@ -59,8 +67,6 @@ def translation(
             }
             for name, score in scores.items():
                 typer.echo(f"{split:24} {name} {score['score']:.2f}  {score['signature']}")
-    except (DataError, ValueError, KeyError, ArithmeticError) as error:
-        stop(error)
     last = log[-1]
     typer.echo(f"{last['step']} steps in {last['seconds']:.0f} s; the run is in {out}")
 
@@ -88,14 +94,10 @@ def bert_pretrain(
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
 ):
     """Pretrains BERT on text, and writes it as `course train classify --from OUT/bert` reads it."""
-    from course import runtime
+    with starting():
+        from course import pretraining
+        from course.checkpoints import pretraining_start, save_bert
 
-    runtime.start()
-    from course import pretraining
-    from course.checkpoints import pretraining_start, save_bert
-    from course.data import DataError
-
-    try:
         recipe = recipe_from(pretraining.Recipe, setting or ())
         _, log = pretraining.pretrain(
             recipe,
@@ -109,8 +111,6 @@ def bert_pretrain(
         model, tokenizer = pretraining.load_pretrained(out, "last")
         if not (out / "bert" / "config.json").exists():
             save_bert(model, out / "bert", tokenizer=tokenizer)
-    except (DataError, ValueError, KeyError, ArithmeticError) as error:
-        stop(error)
     updates, seconds = log[-1]["step"] // recipe.accumulate, log[-1]["seconds"]
     typer.echo(f"{updates} updates in {seconds:.0f} s; the model is in {out / 'bert'}")
 
@@ -141,12 +141,9 @@ def classify(
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
 ):
     """Fine-tunes BERT to sort texts, or pairs of texts, into classes; checks the data first."""
-    from course import runtime
+    with starting():
+        from course import fine_tuning
 
-    runtime.start()
-    from course import fine_tuning
-
-    try:
         if drop_seen not in (None, "whole", "inside"):
             raise ValueError(f'--drop-seen {drop_seen}: choose "whole" or "inside".')
         if out is None and not check_only:
@@ -168,8 +165,6 @@ def classify(
         _, scores, log = fine_tuning.train_classifier(
             recipe, task, start, deterministic=deterministic, verbose=2
         )
-    except (ValueError, KeyError, ArithmeticError, OSError) as error:  # DataError is a ValueError
-        stop(error)
     typer.echo("the best checkpoint, with 95% intervals (accuracy: Wilson's; others: bootstrap)")
     for split, figures in scores.items():
         for name, figure in figures.items():

@@ -675,7 +675,7 @@ def test_read_table_renames_columns_and_reads_all_of_them_by_default(tmp_path):
             r"no column 'text'; found 'a fine film'.*first row",
         ),
         ("t.csv", "text,text\na,b\n", r"row 1.*'text' twice"),
-        ("t.csv", "text,\na,b\n", r"row 1.*no name"),
+        ("t.csv", "text,\na,b\n", r"no column 'label'; found 'text', ''"),
         ("t.csv", 'text,label\n"a,good\nb,bad\n', r"row 2: cannot be split.*quotation mark"),
         ("t.csv", b"text,label\na,good\ncaf\xe9,bad\n", r"row 3: byte 0xe9 is not UTF-8"),
         ("t.csv", "text,label\na,good\n".encode("utf-16"), "UTF-16"),
@@ -683,6 +683,8 @@ def test_read_table_renames_columns_and_reads_all_of_them_by_default(tmp_path):
         ("t.csv", "", "no rows"),
         ("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n', r"row 2, column 'label'"),
         ("t.jsonl", '{"text": "a", "label": 1}\n{"text":\n', r"row 2: bad JSON"),
+        ("t.jsonl", '[\n {"text": "a", "label": 1}\n]\n', r"one JSON array.*line of its own"),
+        ("t.json", "[]", r"suffix '\.json'.*one object a line"),
         ("t.jsonl", '{"text": null, "label": 1}\n', r"row 1, column 'text': None"),
         ("t.jsonl", '{"text": "a", "label": true}\n', r"unknown label True"),
         ("t.csv.gz", gzip.compress(b"text,label\n" * 99, mtime=0)[:-9], "truncated or damaged"),
@@ -694,6 +696,14 @@ def test_read_table_says_which_row_and_which_column_is_wrong(name, content, told
     with pytest.raises(DataError, match=told) as caught:
         data.read_table(path, columns=("text", "label"), labels=("bad", "good"))
     assert path.name in str(caught.value)
+
+
+def test_a_column_without_a_name_may_stand_beside_those_that_are_asked_for(tmp_path):
+    path = table(tmp_path, "t.csv", ",text,label,,\n0,a,good,,\n1,b,bad,,\n")  # pandas, Excel
+    found = data.read_table(path, columns=("text", "label"))
+    assert found == [{"text": "a", "label": "good"}, {"text": "b", "label": "bad"}]
+    with pytest.raises(DataError, match=r"row 1.*no name"):
+        data.read_table(path)
 
 
 def test_read_table_lists_ten_problems_and_counts_the_rest(tmp_path):

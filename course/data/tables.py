@@ -9,6 +9,9 @@ from pathlib import Path
 
 from .formats import BROKEN, DataError, json_object, open_binary
 
+_OTHER_KINDS = dict.fromkeys(
+    (".xlsx", ".xls", ".ods"), " In a spreadsheet, save it as CSV UTF-8."
+) | {".json": " Write one object a line, and call it .jsonl."}
 _MOST = 10  # problems shown; the rest are counted
 
 
@@ -20,7 +23,9 @@ def read_table(
     """Reads a CSV, TSV or JSON-lines file after checking every row of it.
 
     CSV may separate by comma or semicolon and may quote; TSV never quotes. Both start with a header
-    of column names. UTF-8 with or without a byte order mark, any line ends, plain, .gz or .xz.
+    of column names; a column without one, such as the index that pandas writes, may stand beside
+    those that are asked for. UTF-8 with or without a byte order mark, any line ends, plain, .gz or
+    .xz.
 
     Args:
         path: the file; its suffix (.csv, .tsv, .jsonl, each also with .gz or .xz) says its format.
@@ -65,7 +70,9 @@ def numbered_rows(path, columns=None, labels=None, optional=()) -> list[tuple[in
     problems: list[str] = []
     rows = []
     wanted: dict[str, str] = {}
-    reader = _json_rows(text) if kind == ".jsonl" else _separated_rows(path, text, kind)
+    reader = (
+        _json_rows(path, text) if kind == ".jsonl" else _separated_rows(path, text, kind, names)
+    )
     for number, found in reader:
         if isinstance(found, str):
             problems.append(f"row {number}: {found}")
@@ -96,9 +103,7 @@ def _kind(path: Path) -> str:
     kind = suffixes[-1] if suffixes else ""
     kind = {".tab": ".tsv", ".ndjson": ".jsonl"}.get(kind, kind)
     if kind not in (".csv", ".tsv", ".jsonl"):
-        hint = (
-            " In a spreadsheet, save it as CSV UTF-8." if kind in (".xlsx", ".xls", ".ods") else ""
-        )
+        hint = _OTHER_KINDS.get(kind, "")
         raise DataError(
             f"{path}: the suffix {kind!r} is no table; expected .csv, .tsv or .jsonl "
             f"(also with .gz or .xz).{hint}"
@@ -131,14 +136,18 @@ def _decoded(path: Path) -> str:
         ) from None
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, dict | str]]:
+def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict | str]]:
+    if text.lstrip().startswith("["):
+        raise DataError(
+            f"{path}: is one JSON array. Write each of its objects on a line of its own."
+        )
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             values, problem = json_object(line)
             yield number, problem or values
 
 
-def _separated_rows(path: Path, text: str, kind: str) -> Iterator[tuple[int, dict | str]]:
+def _separated_rows(path: Path, text: str, kind: str, names) -> Iterator[tuple[int, dict | str]]:
     top = text.partition("\n")[0]
     if kind == ".tsv":
         reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -153,7 +162,7 @@ def _separated_rows(path: Path, text: str, kind: str) -> Iterator[tuple[int, dic
                 continue
             if header is None:
                 header = [cell.strip() for cell in cells]
-                _check_header(path, header)
+                _check_header(path, header, names)
             elif len(cells) != len(header):
                 yield (
                     number,
@@ -166,9 +175,9 @@ def _separated_rows(path: Path, text: str, kind: str) -> Iterator[tuple[int, dic
         yield number + 1, f"cannot be split into cells ({error}); is a quotation mark left open?"
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice or "" in header:
+def _check_header(path: Path, header: list[str], names) -> None:
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice or ("" in header and not names):
         told = f"has {', '.join(map(repr, twice))} twice" if twice else "has a column with no name"
         raise DataError(f"{path}, row 1: the header {told}. Give each column a name of its own.")
 

@@ -222,8 +222,8 @@ def _hold_out(splits, share, seed):
             wanted -= len(some[i])
     if not taken or len(taken) == len(rows):
         raise DataError(
-            f"{len(rows)} training rows are too few to hold out {share:.0%} of them: "
-            "give a validation file."
+            f"{len(rows)} training rows with {len(groups)} different texts are too few to hold out "
+            f"{share:.0%} of them: give a validation file."
         )
     parts = {"train": [], "validation": []}
     for i, row in enumerate(rows):
