@@ -12,12 +12,13 @@ official uncased vocabulary, 11.2 M parameters) on IMDB's unlabelled reviews, of
 `vocabulary=null` a vocabulary learnt from that text. The second fine-tunes it with the classic
 recipe: 3 epochs, batches of 16, evaluation batches of 64, 500 steps of warm-up, weight decay 0.01;
 `--start random` begins with the same model as it was before pretraining, `--start 4000` as it was
-after 4,000 updates of it, for the curve. The checkpoint with the best validation accuracy is scored
-on the test rows. Each goes on where it was stopped. `--everything` runs them all as processes of
-their own, for three seeds each, several at once where there is a GPU (and there
-`XLA_FLAGS="--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"` halves the compiling
-that JAX does for every width of a batch); what is done already is left alone. `--record` adds the
-baselines, majority and logistic regression on a bag of words, prints the table, and writes
+after 4,000 updates of it, for the curve, and `--start imdb` with the pretrained model after it was
+fine-tuned on IMDB with seed 0 (Phang et al. 2018, arXiv:1811.01088). The checkpoint with the best
+validation accuracy is scored on the test rows. Each goes on where it was stopped. `--everything`
+runs them all as processes of their own, for three seeds each, several at once where there is a GPU
+(and there `XLA_FLAGS="--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"` halves the
+compiling that JAX does for every width of a batch); what is done already is left alone. `--record`
+adds the baselines, majority and logistic regression on a bag of words, prints the table, and writes
 benchmarks/results/bert_quality.json; of several learning rates it takes the one whose seed 0 is the
 best on validation. It needs scikit-learn (`pip install scikit-learn`), which the course does not:
 the course's own `BagOfWords` holds a dense matrix, too large for IMDB.
@@ -133,12 +134,14 @@ def random_start(arguments):
 
 
 def pretrained_start(arguments):
-    """A folder with the model as it is after pretraining, or after so many updates of it."""
+    """A folder with the model after pretraining, after so many updates of it, or after IMDB."""
     from course.pretraining import Recipe, load_pretrained
     from course.training import load_recipe
 
     if arguments.start == "pretrained":
         return arguments.run / "pretrained"
+    if arguments.start == "imdb":
+        return arguments.run / name_of("imdb", "pretrained", usual_rate("pretrained"), 0) / "model"
     folder, pretraining = arguments.run / f"step-{arguments.start}", arguments.run / "pretraining"
     if not (folder / "config.json").exists():
         path = pretraining / "checkpoints" / f"step-{int(arguments.start):08d}.safetensors"
@@ -333,7 +336,9 @@ def main():
     parser.add_argument("--set", nargs="*", default=[], help="NAME=VALUE of the pretraining recipe")
     parser.add_argument("--begin", help="a checkpoint to pretrain from, instead of random weights")
     parser.add_argument("--fine-tune", choices=TASKS)
-    parser.add_argument("--start", default="pretrained", help="or random, or a number of updates")
+    parser.add_argument(
+        "--start", default="pretrained", help="or random, imdb, or a number of updates"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, help="instead of the usual learning rate")
     parser.add_argument("--mixed", help="mixed_bfloat16, of fine-tuning")
