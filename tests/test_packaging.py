@@ -302,13 +302,8 @@ def test_ruff_finds_nothing_to_say():
     assert formatted.returncode == 0, formatted.stdout
 
 
-# Over the limit today, and what they may not grow past; splitting them is open work.
-LONG = {
-    "course/runner.py": 510,
-    "course/exercises/decoding.py": 920,
-    "course/exercises/transformer.py": 1050,
-    "course/exercises/translation.py": 900,
-}
+# Over the limit, and what it may not grow past: all that meets a student's code is in one file.
+LONG = {"course/runner.py": 510}
 
 
 # An exercise's probes are read one exercise at a time, and a lesson has up to six.

@@ -4,7 +4,17 @@ import difflib
 import importlib
 import pkgutil
 
-_PARTS = ("declaration", "examining", "judging", "masking", "updates", "words")
+_PARTS = (
+    "bleu",
+    "declaration",
+    "examining",
+    "judging",
+    "masking",
+    "sampling",
+    "sublayers",
+    "updates",
+    "words",
+)
 
 
 def lessons():

@@ -8,7 +8,8 @@ import numpy as np
 from course.exercises.declaration import Probe, call, draw_until, step, tensor
 from course.exercises.judging import Match, MatchRows, mends_among, only_if
 from course.exercises.masking import MASK, MAY_NOT_CALL, PACK
-from course.exercises.transformer import attention, dense, gelu, layer_norm, weights_of
+from course.exercises.sublayers import gelu, layer_norm
+from course.exercises.transformer import attention, dense, weights_of
 from course.exercises.translation import log_softmax, mean, of_labels
 from course.exercises.words import exercise, lesson, questions
 
