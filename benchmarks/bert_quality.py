@@ -45,6 +45,7 @@ PRETRAINING = {"d_model": 256, "num_layers": 4, "num_heads": 4, "d_ff": 1024, "s
 RATES = {"pretrained": 1e-4, "random": 3e-4}
 LENGTHS = {"sst2": 64, "imdb": 512}
 TASKS, STARTS, SEEDS = tuple(LENGTHS), tuple(RATES), (0, 1, 2)
+GOAL = 0.855  # on SST-2's test sentences
 STUDENT = 4.3027  # of three values
 
 
@@ -270,6 +271,29 @@ def over_seeds(values):
     return {"mean": round(mean, 4)} | found
 
 
+def scaling_curve(rows, lines, goal=GOAL):
+    """Test accuracy against the CPU minutes of pretraining, and where the goal would be reached.
+
+    The line through the points is straight in the logarithm of the minutes. Beside it: what
+    the lines through all points but one say; None where such a line does not rise.
+    """
+    spent = {str(line["step"]): line["cpu_seconds"] / 60 for line in lines}
+    spent["pretrained"] = lines[-1]["cpu_seconds"] / 60
+    points = sorted(
+        (spent[name], row["test"]["mean"]) for name, row in rows.items() if name in spent
+    )
+
+    def minutes(some):
+        slope, level = np.polyfit(*np.array([(np.log(x), y) for x, y in some]).T, 1)
+        return round(float(np.exp((goal - level) / slope))) if slope > 0 else None
+
+    found = {"points": [[round(x, 1), y] for x, y in points]}
+    if len(points) > 2:
+        found |= {"goal": goal, "minutes": minutes(points)}
+        found["leaving one out"] = [minutes([p for p in points if p != left]) for left in points]
+    return found
+
+
 def record(arguments):
     from course import runtime
     from course.fine_tuning.scores import wilson
@@ -282,6 +306,7 @@ def record(arguments):
         return {"value": round(right / rows, 4), "interval": interval, "rows": rows}
 
     run, tasks = arguments.run, {}
+    lines = read(run / "pretraining" / "log.jsonl")
     for task_name in TASKS:
         task, rows = task_of(task_name), {}
         labels = np.array(task.splits["train"].labels)
@@ -313,7 +338,8 @@ def record(arguments):
             }
         tasks[task_name] = {"training rows": len(labels), "rows": rows}
         print(task_name, json.dumps(rows, indent=1), flush=True)
-    lines = read(run / "pretraining" / "log.jsonl")
+    curve = scaling_curve(tasks["sst2"]["rows"], lines)
+    print("SST-2 against minutes of pretraining", json.dumps(curve, indent=1))
     recipe = json.loads((run / "pretraining" / "recipe.json").read_text(encoding="utf-8"))
     kept = ("step", "epoch", "seconds", "cpu_seconds", "val_masked_loss", "val_masked_accuracy")
     result = {
@@ -324,6 +350,7 @@ def record(arguments):
         "unigrams": json.loads((run / "pretraining" / "unigrams.json").read_text(encoding="utf-8")),
         "pretraining": [{k: round(line[k], 4) for k in kept} for line in lines],
         "tasks": tasks,
+        "curve": curve,
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"written to benchmarks/results/{RESULT.name}")
