@@ -39,6 +39,7 @@ from pathlib import Path
 
 import numpy as np
 
+COMMAND = "python benchmarks/bert_quality.py --run FOLDER"
 RESULT = Path(__file__).parent / "results" / "bert_quality.json"
 HELD_OUT = 1000  # reviews
 PRETRAINING = {"d_model": 256, "num_layers": 4, "num_heads": 4, "d_ff": 1024, "stddev": 0.0625}
@@ -297,6 +298,7 @@ def scaling_curve(rows, lines, goal=GOAL):
 def record(arguments):
     from course import runtime
     from course.fine_tuning.scores import wilson
+    from course.pretraining import Recipe
 
     def read(path):
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -341,9 +343,14 @@ def record(arguments):
     curve = scaling_curve(tasks["sst2"]["rows"], lines)
     print("SST-2 against minutes of pretraining", json.dumps(curve, indent=1))
     recipe = json.loads((run / "pretraining" / "recipe.json").read_text(encoding="utf-8"))
+    usual = Recipe(vocabulary=official_vocabulary(), **PRETRAINING)
+    chosen = {n: v for n, v in recipe.items() if v != getattr(usual, n)}
+    chosen = " ".join(
+        f"{n}={v if isinstance(v, str) else json.dumps(v)}" for n, v in chosen.items()
+    )
     kept = ("step", "epoch", "seconds", "cpu_seconds", "val_masked_loss", "val_masked_accuracy")
     result = {
-        "command": "python benchmarks/bert_quality.py --run FOLDER --record",
+        "command": f"{COMMAND} --pretrain --set {chosen}; --fine-tune, for each run; --record",
         "hardware": arguments.hardware or runtime.hardware(),
         "note": arguments.note,
         "recipe": {n: v for n, v in recipe.items() if n != "vocabulary"},
