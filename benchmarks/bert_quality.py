@@ -20,8 +20,9 @@ runs them all as processes of their own, for three seeds each, several at once w
 compiling that JAX does for every width of a batch); what is done already is left alone. `--record`
 adds the baselines, majority and logistic regression on a bag of words, prints the table, and writes
 benchmarks/results/bert_quality.json; of several learning rates it takes the one whose seed 0 is the
-best on validation. It needs scikit-learn (`pip install scikit-learn`), which the course does not:
-the course's own `BagOfWords` holds a dense matrix, too large for IMDB.
+best on validation, among those with the most seeds. It needs scikit-learn (`pip install
+scikit-learn`), which the course does not: the course's own `BagOfWords` holds a dense matrix, too
+large for IMDB.
 
 SST-2 trains on GLUE's 67,349 phrases without those that occur inside a sentence of the validation
 (872) or test split (1,821); IMDB holds out a tenth of its training reviews for validation.
@@ -272,23 +273,30 @@ def over_seeds(values):
     return {"mean": round(mean, 4)} | found
 
 
-def scaling_curve(rows, lines, goal=GOAL):
-    """Test accuracy against the CPU minutes of pretraining, and where the goal would be reached.
+def means(runs):
+    return {s: over_seeds([r[s]["value"] for r in runs]) for s in ("validation", "test")}
+
+
+def scaling_curve(rows, lines, splits, sizes, goal=GOAL):
+    """Accuracy against the CPU minutes of pretraining, and where the goal would be reached.
 
     The line through the points is straight in the logarithm of the minutes. Beside it: what
     the lines through all points but one say; None where such a line does not rise.
     """
     spent = {str(line["step"]): line["cpu_seconds"] / 60 for line in lines}
     spent["pretrained"] = lines[-1]["cpu_seconds"] / 60
-    points = sorted(
-        (spent[name], row["test"]["mean"]) for name, row in rows.items() if name in spent
-    )
+    sizes = [sizes[split]["rows"] for split in splits]
+
+    def accuracy(row):
+        return float(np.average([row[split]["mean"] for split in splits], weights=sizes))
+
+    points = sorted((spent[name], accuracy(row)) for name, row in rows.items() if name in spent)
 
     def minutes(some):
         slope, level = np.polyfit(*np.array([(np.log(x), y) for x, y in some]).T, 1)
         return round(float(np.exp((goal - level) / slope))) if slope > 0 else None
 
-    found = {"points": [[round(x, 1), y] for x, y in points]}
+    found = {"points": [[round(x, 1), round(y, 4)] for x, y in points]}
     if len(points) > 2:
         found |= {"goal": goal, "minutes": minutes(points)}
         found["leaving one out"] = [minutes([p for p in points if p != left]) for left in points]
@@ -331,17 +339,20 @@ def record(arguments):
             found.setdefault(start, {}).setdefault(settings["learning_rate"], []).append(one)
         for start in sorted(found, key=lambda name: (name.isdigit(), name.zfill(9))):
             first = {rate: runs[0]["validation"]["value"] for rate, runs in found[start].items()}
-            rate = max(first, key=first.get)
+            rate = max(first, key=lambda rate: (len(found[start][rate]), first[rate]))
             tried = {f"{r:g}": value for r, value in first.items()}
             runs = found[start][rate]
             rows[start] = {"rate": rate, "tried": tried, "runs": runs}
-            rows[start] |= {
-                s: over_seeds([r[s]["value"] for r in runs]) for s in ("validation", "test")
+            rows[start] |= means(runs)
+        if task_name == "sst2":  # at one learning rate
+            at_rate = {n: means(r[rate]) for n, r in found.items() if (rate := usual_rate(n)) in r}
+            curve = {
+                " and ".join(splits): scaling_curve(at_rate, lines, splits, rows["majority"])
+                for splits in (("test",), ("validation", "test"))
             }
+            print("SST-2 against minutes of pretraining", json.dumps(curve, indent=1))
         tasks[task_name] = {"training rows": len(labels), "rows": rows}
         print(task_name, json.dumps(rows, indent=1), flush=True)
-    curve = scaling_curve(tasks["sst2"]["rows"], lines)
-    print("SST-2 against minutes of pretraining", json.dumps(curve, indent=1))
     recipe = json.loads((run / "pretraining" / "recipe.json").read_text(encoding="utf-8"))
     usual = Recipe(vocabulary=official_vocabulary(), **PRETRAINING)
     chosen = {n: v for n, v in recipe.items() if v != getattr(usual, n)}
