@@ -328,6 +328,23 @@ def test_embedded_data_counts_for_lessons_that_load_data(root, tmp_path):
     assert not changed("world/pairs.txt")[2]
 
 
+def test_a_record_counts_for_the_lessons_that_show_it(root):
+    results = root / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    codes = 'x = recorded("cost")', "print(recorded('cost')['s'])", 'recorded("other")'
+
+    def hashed():
+        cells = [nbformat.v4.new_notebook(cells=[new_code_cell(code)]) for code in codes]
+        return [depends.depends_hash(made, "start", root) for made in cells]
+
+    before = hashed()
+    (results / "cost.json").write_text("{}")
+    first = hashed()
+    (results / "cost.json").write_text("[]")
+    assert [a != b for a, b in zip(before, first, strict=True)] == [True, True, False]
+    assert [a != b for a, b in zip(first, hashed(), strict=True)] == [True, True, False]
+
+
 # The drift check
 
 

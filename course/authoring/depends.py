@@ -1,16 +1,18 @@
-"""What a lesson's outputs depend on, as one hash: its code, the modules it imports, the data.
+"""What a lesson's outputs depend on, as one hash: its code, the modules it imports, data, records.
 
 Found by reading imports, never by importing. Versions of Keras and its backend are not part of it:
 the check has to pass on another machine.
 """
 
 import ast
+import re
 from pathlib import Path
 
 from course.authoring.notebook import digest
 
 # The packages that read embedded files, and the folder of `datasets/` that each reads.
 READ_BY = {"data": "world", "checkpoints": "bert"}
+_RECORDED = re.compile(r"""\brecorded\(["'](\w+)["']\)""")  # results that a lesson shows
 
 
 def package_folder(root):
@@ -44,6 +46,9 @@ def depends_hash(made, lesson, root):
         if any(file.parent.name == reader for file in files):
             embedded = _embedded(Path(root) / "datasets" / folder)
             parts += [f"{p.relative_to(root)} {digest(p.read_bytes())}" for p in embedded]
+    for name in sorted({name for text in code for name in _RECORDED.findall(text)}):
+        record = Path(root) / "benchmarks" / "results" / f"{name}.json"
+        parts.append(f"{name} {digest(record.read_bytes()) if record.exists() else 'missing'}")
     return digest("\n".join(parts))
 
 
