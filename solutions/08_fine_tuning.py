@@ -1077,8 +1077,8 @@ for machine, run in quality.items():
 # What two cores can pretrain in an evening is worth little. On SST-2 the pretrained model gains two points on random weights:
 # by equation (6) 0.020 (0.010 to 0.030), although the two intervals just touch, which is the stricter question. And it was
 # given the better chance: of three rates the best was chosen on validation, random weights were tried with one, 3e-4.
-# Against the bag of words, one model whose interval is that of the rows, nothing is shown. IMDB's labels in between
-# helped as much again (one seed).
+# Against the bag of words, one model whose interval is that of the rows, nothing is shown. With IMDB's labels in between
+# the accuracy is .831 (rate 1e-4, one seed), without them .820 at that rate: perhaps the labels of a like task help, too.
 #
 # On IMDB, one seed each, this pretraining gained nothing, and both lose to the bag of words, which reads the whole review
 # where they read its first 256 ids. The larger model, which read the same reviews 44 times and is shown 512 ids, beats
