@@ -47,6 +47,7 @@ PRETRAINING = {"d_model": 256, "num_layers": 4, "num_heads": 4, "d_ff": 1024, "s
 RATES = {"pretrained": 1e-4, "random": 3e-4}
 LENGTHS = {"sst2": 64, "imdb": 512}
 TASKS, STARTS, SEEDS = tuple(LENGTHS), tuple(RATES), (0, 1, 2)
+SCORED = ("validation", "test")
 GOAL = 0.855  # on SST-2's test sentences
 STUDENT = 4.3027  # of three values
 
@@ -274,14 +275,15 @@ def over_seeds(values):
 
 
 def means(runs):
-    return {s: over_seeds([r[s]["value"] for r in runs]) for s in ("validation", "test")}
+    return {s: over_seeds([r[s]["value"] for r in runs]) for s in SCORED}
 
 
 def scaling_curve(rows, lines, splits, sizes, goal=GOAL):
     """Accuracy against the CPU minutes of pretraining, and where the goal would be reached.
 
     The line through the points is straight in the logarithm of the minutes. Beside it: what
-    the lines through all points but one say; None where such a line does not rise.
+    the lines through all points but one say; None where such a line does not rise. Splits count
+    by their `sizes`.
     """
     spent = {str(line["step"]): line["cpu_seconds"] / 60 for line in lines}
     spent["pretrained"] = lines[-1]["cpu_seconds"] / 60
@@ -326,7 +328,7 @@ def record(arguments):
             name: int((np.array(e.labels) == majority).sum()) for name, e in task.splits.items()
         }
         for name, right in counted.items():
-            rows[name] = {s: figure(right[s], len(task.splits[s])) for s in ("validation", "test")}
+            rows[name] = {s: figure(right[s], len(task.splits[s])) for s in SCORED}
         found = {}  # by start, then by learning rate: a list of runs
         for path in sorted(run.glob(f"{task_name}-*/metrics.jsonl")):
             settings = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))
@@ -345,17 +347,19 @@ def record(arguments):
             rows[start] = {"rate": rate, "tried": tried, "runs": runs}
             rows[start] |= means(runs)
         if task_name == "sst2":  # at one learning rate
-            at_rate = {n: means(r[rate]) for n, r in found.items() if (rate := usual_rate(n)) in r}
+            at_rate = {
+                n: means(r[usual]) for n, r in found.items() if (usual := usual_rate(n)) in r
+            }
             curve = {
                 " and ".join(splits): scaling_curve(at_rate, lines, splits, rows["majority"])
-                for splits in (("test",), ("validation", "test"))
+                for splits in (("test",), SCORED)
             }
             print("SST-2 against minutes of pretraining", json.dumps(curve, indent=1))
         tasks[task_name] = {"training rows": len(labels), "rows": rows}
         print(task_name, json.dumps(rows, indent=1), flush=True)
     recipe = json.loads((run / "pretraining" / "recipe.json").read_text(encoding="utf-8"))
-    usual = Recipe(vocabulary=official_vocabulary(), **PRETRAINING)
-    chosen = {n: v for n, v in recipe.items() if v != getattr(usual, n)}
+    mini = Recipe(vocabulary=official_vocabulary(), **PRETRAINING)
+    chosen = {n: v for n, v in recipe.items() if v != getattr(mini, n)}
     chosen = " ".join(
         f"{n}={v if isinstance(v, str) else json.dumps(v)}" for n, v in chosen.items()
     )

@@ -10,13 +10,7 @@ import numpy as np
 from course.exercises.attention import attend, merge, split
 from course.exercises.declaration import Probe, call, step, tensor
 from course.exercises.judging import Match, mends_among, only_if
-from course.exercises.sublayers import (
-    BLOCKS,
-    LAYER_NORM,
-    SUBLAYER,
-    layer_norm,
-    relu,
-)
+from course.exercises.sublayers import BLOCKS, LAYER_NORM, SUBLAYER, layer_norm, relu
 from course.exercises.words import exercise, lesson, questions
 
 LESSON = lesson("transformer")
