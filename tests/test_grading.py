@@ -824,6 +824,116 @@ def test_a_zip_of_gradescope_is_sorted_by_the_students_in_its_metadata(tmp_path)
     assert not (tmp_path / "evil").exists()
 
 
+# --- what students hand in is never configuration ---------------------------------------------
+
+ASKS_FOR_CODE = 'lesson = "start"\nextra = "e"\n'
+
+
+def runs_and_tells(folder):
+    """A module that says so when it is run; the file that it would leave."""
+    folder.mkdir(parents=True)
+    mark = folder.parent / "it-ran"
+    (folder / "x.py").write_text(f"open({str(mark)!r}, 'w').close()\nEXERCISES = ()\n")
+    return mark
+
+
+@pytest.mark.parametrize("place", ["class", "class/jane", "class/jane/deeper"])
+def test_an_assignment_among_the_submissions_is_not_read(place, tmp_path):
+    folder = tmp_path / place
+    mark = runs_and_tells(folder / "e")
+    (folder / "assignment.toml").write_text(ASKS_FOR_CODE)
+    (tmp_path / "class" / "jane").mkdir(exist_ok=True)
+    (tmp_path / "class" / "jane" / "00_start.ipynb").write_text(of_cells(RIGHT))
+    summary = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED)
+    assert not mark.exists()
+    assert summary.assignment is None
+    jane = dict(summary.students)["jane"][0]
+    assert jane["points"] == jane["max_points"]
+    if place == "class":
+        assert "not read  assignment.toml" in str(summary)
+    else:
+        assert any("assignment.toml" in flag for flag in jane["flags"])
+
+
+def test_an_assignment_in_a_zip_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    members = {
+        "jane/00_start.ipynb": of_cells(RIGHT),
+        "assignment.toml": ASKS_FOR_CODE,
+        "e/x.py": "open('it-ran', 'w').close()\nEXERCISES = ()\n",
+    }
+    summary = jobs.grade(zipped(tmp_path / "x.zip", members), tmp_path / "out", seed=SEED)
+    assert not (tmp_path / "it-ran").exists()
+    assert dict(summary.students)["jane"][0]["state"] == "graded"
+    assert "not read  assignment.toml" in str(summary)
+
+
+def test_an_assignment_inside_the_submissions_is_refused_though_it_is_named(tmp_path):
+    (tmp_path / "class" / "jane").mkdir(parents=True)
+    given = tmp_path / "class" / "jane" / "assignment.toml"
+    given.write_text('lesson = "start"\n')
+    with pytest.raises(GradingError, match="never configuration: move it out"):
+        jobs.grade(tmp_path / "class", tmp_path / "out", assignment=given)
+
+
+def test_an_assignment_beside_the_submissions_is_followed_and_said(tmp_path):
+    (tmp_path / "class" / "jane").mkdir(parents=True)
+    (tmp_path / "class" / "jane" / "00_start.ipynb").write_text(of_cells(RIGHT))
+    (exercise, *_) = bank.of_lesson("start")
+    beside = tmp_path / "assignment.toml"
+    beside.write_text(f'lesson = "start"\n[points]\n"{exercise.id}" = 7\n')
+    summary = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED)
+    assert dict(summary.students)["jane"][0]["points"] == 7
+    assert f"followed  {beside}" in str(summary)
+
+
+def test_code_of_an_assignment_that_nobody_named_is_not_run(tmp_path):
+    (tmp_path / "class" / "jane").mkdir(parents=True)
+    mark = runs_and_tells(tmp_path / "e")
+    (tmp_path / "assignment.toml").write_text(ASKS_FOR_CODE)
+    with pytest.raises(GradingError, match="name it: --assignment"):
+        jobs.grade(tmp_path / "class", tmp_path / "out")
+    assert not mark.exists()
+
+
+def test_nothing_is_looked_for_beside_one_notebook(tmp_path):
+    """It may lie in a student's own folder."""
+    mark = runs_and_tells(tmp_path / "jane" / "e")
+    (tmp_path / "jane" / "assignment.toml").write_text(ASKS_FOR_CODE)
+    notebook = tmp_path / "jane" / "00_start.ipynb"
+    notebook.write_text(of_cells(RIGHT))
+    summary = jobs.grade(notebook, tmp_path / "out", seed=SEED)
+    assert not mark.exists() and summary.assignment is None
+
+
+def test_students_modules_are_not_on_the_path_while_they_are_graded(tmp_path, monkeypatch):
+    (tmp_path / "class" / "jane").mkdir(parents=True)
+    (tmp_path / "class" / "jane" / "00_start.ipynb").write_text(of_cells(RIGHT))
+    monkeypatch.chdir(tmp_path / "class")
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path / "class" / "jane"), *sys.path])
+    jobs.grade(Path("."), tmp_path / "out", seed=SEED)
+    assert not {"", str(tmp_path / "class" / "jane")} & set(sys.path)
+
+
+@pytest.mark.parametrize(
+    "place", ["mallory/submission_metadata.yml", "mallory/submission_9/submission_metadata.yml"]
+)
+def test_a_students_own_metadata_says_nothing_of_the_others(place, tmp_path):
+    metadata = "jane:\n  :submitters:\n  - :name: mallory\n"
+    path = zipped(
+        tmp_path / "x.zip",
+        {
+            "jane/00_start.ipynb": of_cells(RIGHT),
+            "mallory/00_start.ipynb": of_cells(WRONG),
+            place: metadata,
+        },
+    )
+    assert archives.unpack(path, tmp_path / "class") == {}
+    found = planned(tmp_path / "class")
+    assert found.keys() == {"jane", "mallory"}
+    assert any("submission_metadata.yml" in note for note in found["mallory"][0].notes)
+
+
 def entry(name, mode=0o100644):
     """A member of a zip with this name and these Unix rights."""
     member = zipfile.ZipInfo(name)

@@ -50,8 +50,8 @@ def unpack(path, folder):
             members = _checked(path, archive)
             names = [member.filename for member in members]
             numbers = {}
-            if any(PurePosixPath(name).name == _METADATA for name in names):
-                place, numbers = _gradescope(path, archive, names)
+            if metadata := _own_metadata(names):
+                place, numbers = _gradescope(path, archive, names, metadata)
             elif names and all(_CANVAS.match(PurePosixPath(name).name) for name in names):
                 place, numbers = _canvas(names)
             else:
@@ -135,9 +135,24 @@ def _canvas(names):
     return places, numbers
 
 
-def _gradescope(path, archive, names):
+def _own_metadata(names):
+    """The name of Gradescope's own metadata in a zip, or None.
+
+    Gradescope puts it at the top, or into the one folder that holds everything else. Anywhere else
+    it is a file that a student handed in, and says nothing of the others.
+    """
+    shallow = [name for name in names if PurePosixPath(name).name == _METADATA]
+    shallow = min(shallow, key=lambda name: len(PurePosixPath(name).parts), default=None)
+    if shallow is None:
+        return None
+    base = shallow.removesuffix(_METADATA)
+    places = [name.removeprefix(base) for name in names if name != shallow]
+    ordered = all(re.match(r"submission_\d+/.", place) for place in places)
+    return shallow if base.count("/") <= 1 and places and ordered else None
+
+
+def _gradescope(path, archive, names, metadata):
     """{name in the zip: place}, {student: submission}, from the metadata beside the folders."""
-    (metadata,) = [name for name in names if PurePosixPath(name).name == _METADATA][:1]
     text = archive.read(metadata).decode("utf-8", "replace")
     students = _students(text)
     base = str(PurePosixPath(metadata).parent)

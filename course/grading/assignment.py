@@ -26,8 +26,7 @@ class Assignment:
         leave_out: ids of exercises that are not graded.
         points: {exercise id: what it is worth here}.
         extra: exercises from the instructor's own folder.
-        extra_folder: the name of that folder, or None.
-        folder: the folder that the assignment stands in, with the handout's notebook, or None.
+        path: the file that it was read from, with the handout's notebook beside it, or None.
     """
 
     lesson: str | None = None
@@ -35,8 +34,7 @@ class Assignment:
     leave_out: tuple = ()
     points: tuple = ()
     extra: tuple = ()
-    extra_folder: str | None = None
-    folder: Path | None = None
+    path: Path | None = None
 
     def exercises(self, lesson):
         """The exercises of a lesson as this assignment has them."""
@@ -65,11 +63,13 @@ def _worth(exercise, points):
     return replace(exercise, probes=probes)
 
 
-def load(path):
+def load(path, may_run_code=True):
     """Reads an assignment.
 
     Args:
-        path: its TOML file.
+        path: its TOML file, the instructor's own.
+        may_run_code: whether the modules that `extra` names may be imported, which runs them here,
+            outside the sandbox. Only where the instructor has named this very file.
 
     Returns:
         An `Assignment`.
@@ -91,6 +91,11 @@ def load(path):
     if lesson is not None and lesson not in bank.lessons():
         names = ", ".join(bank.lessons())
         raise GradingError(f"{path}: no lesson {lesson!r}; there are {names}")
+    if "extra" in table and not may_run_code:
+        raise GradingError(
+            f"{path} asks for exercises in {table['extra']!r}, and that is code which would run "
+            f"outside the sandbox. If the file is yours, name it: --assignment {path}"
+        )
     extra = _extra(path, table.get("extra"))
     ids = [e.id for name in ([lesson] if lesson else bank.lessons()) for e in bank.of_lesson(name)]
     ids += [e.id for e in extra]
@@ -112,8 +117,7 @@ def load(path):
         tuple(leave_out),
         tuple(points.items()),
         tuple(extra),
-        Path(str(table["extra"])).name if "extra" in table else None,
-        path.parent,
+        path,
     )
 
 

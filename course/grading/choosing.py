@@ -33,19 +33,18 @@ class Work:
         return f"{self.name}.{self.lesson or 'unknown'}.json"
 
 
-def plan_work(folder, lesson=None, skip=()):
+def plan_work(folder, lesson=None):
     """Reads every student's files and decides which count: the newest of each lesson.
 
     Args:
         folder: the folder of submissions, or one file.
         lesson: only this lesson counts; any if None.
-        skip: names in the folder that are no students.
 
     Returns:
         A list of `Work`, one for each student and lesson.
     """
     known = {name: bank.about(name) for name in bank.lessons()}
-    handed = submissions.find(folder, {about.file for about in known.values()}, skip)
+    handed = submissions.find(folder, {about.file for about in known.values()})
     names = submissions.safe_names([each.student for each in handed])
     work = []
     for each in handed:
@@ -113,5 +112,5 @@ class _Choice:
             document,
             hashlib.sha256(path.read_bytes()).hexdigest() if path else "",
             reason,
-            tuple(notes),
+            (*self.handed.flags, *notes),
         )

@@ -7,6 +7,7 @@ was not written; run again, it grades what is missing or has changed, and nothin
 import contextlib
 import functools
 import os
+import sys
 import tempfile
 import threading
 import zipfile
@@ -33,6 +34,7 @@ from course.grading import assignment as assignments
 from course.grading.choosing import plan_work
 from course.grading.grader import grade_document
 from course.grading.nursery import Nursery
+from course.grading.submissions import unread_settings
 
 
 @dataclass
@@ -46,6 +48,8 @@ class Summary:
         graded: how many submissions were graded in this run.
         kept: how many records of an earlier run still held.
         ungraded: [(student, reason)] of what could not be graded.
+        assignment: path of the assignment.toml that was followed, or None.
+        unread: names of files among the submissions that would be settings elsewhere.
     """
 
     out: Path
@@ -54,6 +58,8 @@ class Summary:
     graded: int
     kept: int
     ungraded: list = field(default_factory=list)
+    assignment: Path | None = None
+    unread: list = field(default_factory=list)
 
     def __str__(self):
         lines = [
@@ -63,6 +69,8 @@ class Summary:
             f"grades    {self.grades}",
             f"feedback  {self.out / 'feedback'}",
             f"report    {self.out / 'report.html'} (for you alone)",
+            *([f"followed  {self.assignment}"] if self.assignment else ()),
+            *(f"not read  {name}, which lies among the submissions" for name in self.unread),
             f"exports   {self.out / 'canvas.csv'} and {self.out / 'gradescope'}",
             f"records   {self.out / 'records'} (they hold the seed: keep them to yourself)",
         ]
@@ -91,7 +99,9 @@ def grade(
         seed: the seed of the checks' inputs; by default a secret one, kept in OUT/seed.txt.
         jobs: how many submissions at a time; the number of cores if None.
         progress: called as `progress(done, total, record)`, first with (0, total, None).
-        assignment: path of an assignment.toml; by default that in `submissions`, if it is there.
+        assignment: path of an assignment.toml, which must lie outside `submissions`: what students
+            hand in is never configuration. By default the one beside `submissions`, in the folder
+            that holds it, if it is there; its `extra` is code, and needs to be named here.
         limits: `sandbox.Limits`; by default from each lesson.
         weak_sandbox: whether limits alone will do where this machine cannot shut submissions in.
 
@@ -102,11 +112,13 @@ def grade(
         GradingError: if there is nothing to grade or an argument cannot be followed.
     """
     out = Path(out)
+    _import_nothing_of(Path(submissions))
     _check(Path(submissions), out, jobs)
     with _unpacked(Path(submissions)) as (folder, numbers):
-        asked = _asked(folder, assignment)
+        asked = _asked(Path(submissions), assignment)
         lesson = checking.lesson_for(Path(), None, lesson) if lesson else asked.lesson
-        work = plan_work(folder, lesson, skip={asked.extra_folder})
+        work = plan_work(folder, lesson)
+        unread = unread_settings(folder) if folder.is_dir() else []
         seed = records.seed_for(out, seed)
         out.mkdir(parents=True, exist_ok=True)
         for part in (out, out / "records", out / "feedback", out / "gradescope"):
@@ -143,6 +155,8 @@ def grade(
         graded=sum(not record["kept"] for record in everything),
         kept=sum(record["kept"] for record in everything),
         ungraded=[(r["student"], r["reason"]) for r in everything if r["state"] != "graded"],
+        assignment=asked.path,
+        unread=unread,
     )
 
 
@@ -155,6 +169,12 @@ def _unpacked(submissions):
             yield Path(folder), archives.unpack(submissions, folder)
     else:
         yield submissions, {}
+
+
+def _import_nothing_of(submissions):
+    """Takes the students' folders off Python's path: `python -m` puts the current folder there."""
+    below = submissions.resolve()
+    sys.path[:] = [each for each in sys.path if not Path(each).resolve().is_relative_to(below)]
 
 
 def _check(submissions, out, jobs):
@@ -170,10 +190,23 @@ def _check(submissions, out, jobs):
 
 
 def _asked(submissions, given):
+    """The instructor's `Assignment`: the one that is named, or the one beside the submissions.
+
+    Nothing inside SUBMISSIONS is read here: students put what they like there. For the same reason
+    nothing is looked for beside a single notebook, which may lie in a student's own folder.
+    """
     if given is not None:
+        if submissions.is_dir() and Path(given).resolve().is_relative_to(submissions.resolve()):
+            raise GradingError(
+                f"--assignment {given} is inside {submissions}, where students' files are, and "
+                "what they hand in is never configuration: move it out of that folder"
+            )
         return assignments.load(given)
-    beside = Path(submissions) / assignments.FILE
-    return assignments.load(beside) if beside.is_file() else assignments.Assignment()
+    beside = submissions.resolve().parent / assignments.FILE
+    whole_class = submissions.is_dir() or zipfile.is_zipfile(submissions)
+    if not whole_class or not beside.is_file():
+        return assignments.Assignment()
+    return assignments.load(beside, may_run_code=False)
 
 
 class _Run:
@@ -255,7 +288,9 @@ class _Run:
         """The texts of a lesson's cells, read once."""
         with self.lock:
             if lesson not in self.texts:
-                self.texts[lesson] = handout.cells_of(lesson, self.asked.folder)
+                self.texts[lesson] = handout.cells_of(
+                    lesson, self.asked.path and self.asked.path.parent
+                )
             return self.texts[lesson]
 
     def graded(self, work, before, changed):

@@ -14,21 +14,28 @@ from course.grading import GradingError, archives
 
 @dataclass(frozen=True)
 class Handed:
-    """One student's files, the newest first, and the folder that they are shown relative to."""
+    """One student's files, the newest first, and the folder that they are shown relative to.
+
+    `flags` name files that look like the grader's own settings; they are never read.
+    """
 
     student: str
     files: tuple
     root: Path
+    flags: tuple = ()
 
 
-def find(folder, lesson_files=(), skip=()):
+# What a platform or an instructor configures grading with. What students hand in never does.
+SETTINGS = ("assignment.toml", "overrides.csv", "roster.csv", "submission_metadata.yml")
+
+
+def find(folder, lesson_files=()):
     """Finds the students and their files.
 
     Args:
         folder: a folder of students' folders, a folder of notebooks, or one notebook.
         lesson_files: names of the lessons' notebooks; a folder that holds one directly is the
             folder of one student.
-        skip: names in the folder that are no students.
 
     Returns:
         A list of `Handed`, sorted by student. A student's notebooks count wherever they are in
@@ -45,7 +52,7 @@ def find(folder, lesson_files=(), skip=()):
         raise GradingError(f"there is no folder {folder}: give the folder of submissions")
     found = {}
     for entry in sorted(folder.iterdir()):
-        if _hidden(entry.name) or entry.name in skip:
+        if _hidden(entry.name):
             continue
         if entry.is_dir():
             found.setdefault(entry.name, []).extend(_files(entry))
@@ -62,6 +69,7 @@ def find(folder, lesson_files=(), skip=()):
             name,
             tuple(sorted(found[name], key=_newest)),
             folder / name if (folder / name).is_dir() else folder,
+            _flags(folder / name),
         )
         for name in sorted(found)
     ]
@@ -80,6 +88,17 @@ def _files(folder):
         if files:
             return files
     return []
+
+
+def _flags(folder):
+    """What to tell of settings that lie in a student's folder."""
+    names = {path.name for name in SETTINGS for path in folder.rglob(name)}
+    return tuple(f"a file {name} was handed in; it was not read" for name in sorted(names))
+
+
+def unread_settings(folder):
+    """Names of files in the folder of submissions itself that would be settings elsewhere."""
+    return [name for name in SETTINGS if Path(folder, name).is_file()]
 
 
 def _leads_out(path, folder):
