@@ -53,7 +53,7 @@ STUDENT = 4.3027  # of three values
 
 
 def official_vocabulary():
-    from course.data.sources import local_root
+    from course.data.locations import local_root
 
     return str(local_root() / "bert_vocab" / "bert-base-uncased" / "vocab.txt")
 
@@ -71,9 +71,10 @@ def text_files(folder):
 
 
 def pretrain(arguments):
+    from course.train_commands import recipe_from
+
     from course import pretraining, runtime
     from course.checkpoints import pretraining_start
-    from course.train_commands import recipe_from
 
     given = {"vocabulary": official_vocabulary(), **PRETRAINING}
     given = {
@@ -307,7 +308,7 @@ def scaling_curve(rows, lines, splits, sizes, goal=GOAL):
 
 def record(arguments):
     from course import runtime
-    from course.fine_tuning.scores import wilson
+    from course.fine_tuning.metrics import wilson
     from course.pretraining import Recipe
 
     def read(path):

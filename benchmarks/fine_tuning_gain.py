@@ -64,8 +64,8 @@ class Rig:
 
     def __init__(self, pretrained=True, weight_decay=DECAY, decay_all=False, dropout=0.0):
         from course import checkpoints, runtime
-        from course.optimizers import AdamW, adamw
         from course.pretraining import world_bert
+        from course.training.optimizers import AdamW, adamw
 
         self.pretrained, self.dropout = pretrained, dropout
         self.tokenizer = checkpoints.load_tokenizer(world_bert())

@@ -40,8 +40,8 @@ def trainer(size, vocab_size, batches, steps):
     import keras
 
     from course import runtime
-    from course.optimizers import adamw
     from course.pretraining import BertEncoder, BertForPretraining
+    from course.training.optimizers import adamw
 
     class AtHand(keras.utils.PyDataset):
         def __len__(self):

@@ -220,7 +220,7 @@ def torch_peer(batches):
     import torch
     from torch import nn
 
-    from course.exercises.positions import waves
+    from course.exercises.positions.probes import waves
 
     torch.manual_seed(SEED)
     table = torch.tensor(waves({"length": 256, "d_model": D_MODEL}), dtype=torch.float32)

@@ -92,7 +92,7 @@ def torch_model(recipe, size):
     import torch
     from torch import nn
 
-    from course.exercises.positions import waves
+    from course.exercises.positions.probes import waves
 
     width, layers = recipe.d_model, recipe.num_layers
     table = torch.tensor(waves({"length": 512, "d_model": width}), dtype=torch.float32)
@@ -371,8 +371,9 @@ def main():
     if arguments.record and arguments.peer:
         return record_peer(arguments)
 
-    from course import translation
     from course.train_commands import recipe_from
+
+    from course import translation
 
     recipe = recipe_from(translation.Recipe, arguments.set, steps=arguments.steps)
     source, _, target = arguments.pair.partition("-")

@@ -11,7 +11,7 @@ import pytest
 from conftest import numbers
 
 from course import runtime
-from course.exercises.judging import error as parity_error
+from course.checks.judges import error as parity_error
 
 pytestmark = pytest.mark.backend
 

@@ -284,7 +284,8 @@ def test_a_new_cell_leaves_the_ids_of_the_others(root, runs):
 def test_imports_are_followed_through_modules_lazy_packages_and_tables(tmp_path):
     for name, text in {
         "course/__init__.py": "",
-        "course/lab/__init__.py": '_HOME = {"check": "checks", "explore": "explorer"}',
+        "course/lab/__init__.py": "__getattr__, __dir__, __all__ = lazy_names(\n"
+        "    __name__, {'check': 'checks', 'explore': 'explorer'}\n)\n",
         "course/lab/checks.py": "def check():\n    from course import runner\n",
         "course/lab/explorer.py": "",
         "course/lab/explorer.js": "",

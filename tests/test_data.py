@@ -17,7 +17,7 @@ import pytest
 from data_server import BODIES
 
 from course import data
-from course.data import DataError, sources
+from course.data import DataError, locations
 from course.data.card import Archive, Known, known_files
 from course.data.formats import nearest
 from course.data.registry import REGISTRY
@@ -157,7 +157,7 @@ def test_embedded_views_load_with_their_columns_and_verify_clean(name):
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """An embedded folder of one's own."""
-    monkeypatch.setattr(sources, "embedded_root", lambda: tmp_path)
+    monkeypatch.setattr(locations, "embedded_root", lambda: tmp_path)
     return tmp_path
 
 
@@ -611,7 +611,7 @@ def test_real_data_has_the_rows_and_the_bytes_it_is_known_for(name, shared_data,
     if name == "imdb":  # 100,000 reviews: only the first of each split, and the sha256 of one
         for split in card.splits:
             assert set(next(data.stream(name, split))) >= {"id", "text"}
-        assert sources.matches(REGISTRY[name], shared_data / "imdb" / "test.jsonl.xz")
+        assert locations.matches(REGISTRY[name], shared_data / "imdb" / "test.jsonl.xz")
         return
     assert data.verify(name) == []
     for split in card.splits:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import PROVING, ROOT, numbers
 
-from course.decoding import choosing, compiling, loops
-from course.exercises.judging import error as parity_error
+from course.checks.judges import error as parity_error
+from course.decoding import compilation, logits_processors, search
 
 pytestmark = pytest.mark.backend
 
@@ -369,12 +369,12 @@ def test_sentences_that_are_done_leave_the_batch_and_change_no_other(
         beams, scores = decoding.beam_search(model, source, num_results=2, **settings)
         return [numbers(x) for x in (found, drawn, beams, scores)]
 
-    left, shrunk = [], loops._shrunk
-    monkeypatch.setattr(loops, "_shrunk", lambda *a: left.append(a[-1]) or shrunk(*a))
+    left, shrunk = [], search._shrunk
+    monkeypatch.setattr(search, "_shrunk", lambda *a: left.append(a[-1]) or shrunk(*a))
     with_fewer = all_three()
     assert set(left) == ({1, 4} if backend == "tensorflow" else set())
-    monkeypatch.setattr(compiling, "may_shrink", lambda model: False)
-    compiling._graphs.pop(model)
+    monkeypatch.setattr(compilation, "may_shrink", lambda model: False)
+    compilation._graphs.pop(model)
     for some, whole in zip(with_fewer, all_three(), strict=True):
         assert len({*lengths_of(whole).ravel()}) > 1 or whole.dtype.kind == "f"
         assert (some == whole).all()
@@ -566,7 +566,7 @@ def test_the_largest_are_found_in_their_blocks(decoding, rng, size, k):
     k = min(k, size)
     x = rng.permutation(9 * size).reshape(9, size).astype("float32")
     x[0, : size // 2] = -np.inf
-    values, at = map(numbers, choosing.largest_of(x, k))
+    values, at = map(numbers, logits_processors.largest_of(x, k))
     assert (at == np.argsort(-x, axis=1, kind="stable")[:, :k]).all()
     assert (values == np.take_along_axis(x, at, 1)).all()
 
@@ -584,8 +584,8 @@ def test_new_weights_are_used_without_a_new_graph(decoding, rng):
     randomized(model, rng)
     after = text()
     assert after != before
-    assert len(compiling._graphs[model]) == 1
-    compiling._graphs.pop(model)
+    assert len(compilation._graphs[model]) == 1
+    compilation._graphs.pop(model)
     assert text() == after
 
 

@@ -6,11 +6,11 @@ The toy exercises here have nothing to do with a lesson; the last tests look at 
 import numpy as np
 import pytest
 
-from course import exercises, plain
-from course.exercises.declaration import Exercise, Probe, Verdict, call, fixture, step, tensor
-from course.exercises.examining import examine_here, forbidden_in
-from course.exercises.judging import Match, attempt, error
-from course.runner import Outcome
+from course import exercises
+from course.checks.declaration import Exercise, Probe, Verdict, call, fixture, step, tensor
+from course.checks.examiner import examine_here, forbidden_in
+from course.checks.judges import Match, attempt, error
+from course.runner import Outcome, serialization
 
 pytestmark = pytest.mark.backend
 
@@ -302,6 +302,6 @@ def test_every_exercise_accepts_its_reference_and_can_tell_each_mistake(
 
 def judged(probe, inputs, value):
     """The judge's verdict on this value, as if a student's code had returned it."""
-    got, types = plain.export(value)
+    got, types = serialization.export(value)
     outcome = Outcome(results={probe.judge.result: got}, types={probe.judge.result: types})
     return probe.judge(inputs | {"dtype": None}, outcome)  # references are float64

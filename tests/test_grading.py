@@ -27,27 +27,16 @@ from submissions import samples
 
 from course import exercises as bank
 from course import runtime
-from course.grading import (
-    GradingError,
-    archives,
-    choosing,
-    fingerprint,
-    grader,
-    handout,
-    jobs,
-    leftovers,
-    matching,
-    notebooks,
-    nursery,
-    sandbox,
-    similar,
-)
-from course.grading import submissions as handed_in
+from course.grading import GradingError, grader, jobs
+from course.grading.results import fingerprint, similarity
+from course.grading.sandbox import cleanup, process, worker_pool
+from course.grading.submissions import archives, handout, matching, notebooks, selection
+from course.grading.submissions import folders as handed_in
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "tests" / "submissions" / "attention"
 SEED = 314_159_265_358
-LIMITS = sandbox.Limits(wall=60.0, cell=10.0)
+LIMITS = process.Limits(wall=60.0, cell=10.0)
 FAST = "jax" if importlib.util.find_spec("jax") else os.environ["KERAS_BACKEND"]
 KEY = "# exercise: start.double\n"
 RIGHT = KEY + "def double(x):\n    return 2 * x"
@@ -112,9 +101,9 @@ def visible(page):
     return html.unescape(re.sub(r"<[^>]*>", " ", page.partition("<body>")[2]))
 
 
-def processes_of(supervisor):
-    """Ids of the processes that this supervisor or its submissions have started."""
-    found, mark = [], f"{leftovers.PREFIX}{supervisor}-".encode()
+def processes_of(grader):
+    """Ids of the processes that this grader or its submissions have started."""
+    found, mark = [], f"{cleanup.PREFIX}{grader}-".encode()
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
             if mark in entry.read_bytes():
@@ -266,8 +255,9 @@ def found_references(seed):
     import gc, os, sys
 
     ours = ("course.exercises", "course.grading", "course.authoring")
-    known = {"course.grading"}
-    known |= {f"course.grading.{n}" for n in ("child", "confine", "keeper", "pipe", "zygote")}
+    known = {"course.grading", "course.grading.sandbox"}
+    parts = ("worker", "confinement", "supervisor", "protocol", "fork_server")
+    known |= {f"course.grading.sandbox.{name}" for name in parts}
     found = {name for name in sys.modules if name.startswith(ours) and name not in known}
     for thing in gc.get_objects():
         for owner in (type(thing), thing if callable(thing) else None):
@@ -417,14 +407,14 @@ def test_a_rogue_costs_only_itself(student, rogues):
 
 def test_a_fault_of_ours_is_noted_and_stops_nobody(tmp_path, monkeypatch):
     """Two faults, neither a student's: the run goes to its end, and both will be tried again."""
-    errors = [SystemError("a race"), sandbox.NotStarted("no process")]
+    errors = [SystemError("a race"), process.NotStarted("no process")]
     for student in ("ann", "bob"):
         hand_in(tmp_path / "class", student, RIGHT)
 
     def fails(*args, **kwargs):
         raise errors.pop()
 
-    monkeypatch.setattr(jobs._Run, "nursery", lambda self: "no sandbox")
+    monkeypatch.setattr(jobs._Run, "pool", lambda self: "no sandbox")
     monkeypatch.setattr(jobs, "grade_document", fails)
     summary = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED, jobs=1)
     reasons = {record_of(summary, student)["reason"] for student in ("ann", "bob")}
@@ -581,7 +571,7 @@ def _is_sleep(pid):
 def test_an_endless_answer_ends_with_the_time_of_its_submission(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", FAST)
     hand_in(tmp_path / "class", "endless", KEY + "def double(x):\n    while True:\n        x = -x")
-    limits = sandbox.Limits(wall=4.0, cell=2.0, reserve=2.0, grace=0.5)
+    limits = process.Limits(wall=4.0, cell=2.0, reserve=2.0, grace=0.5)
     summary = jobs.grade(tmp_path / "class", tmp_path / "out", seed=SEED, limits=limits)
     (exercise,) = record_of(summary, "endless")["exercises"]
     assert exercise["points"] == 0
@@ -606,8 +596,8 @@ def test_a_second_process_cannot_tell_what_the_first_has_seen(tmp_path, monkeypa
     two = [replace(double, id=f"start.{name}", defines=name) for name in ("first", "second")]
     document = notebooks.Document((notebooks.Cell(0, cell),))
     # Where a process has a file system of its own, there is not even a place to keep it.
-    with nursery.Nursery(weak=True, level="rlimits") as place:
-        graded, flags, *_ = grader.grade_document(document, two, SEED, limits=LIMITS, nursery=place)
+    with worker_pool.WorkerPool(weak=True, level="rlimits") as place:
+        graded, flags, *_ = grader.grade_document(document, two, SEED, limits=LIMITS, pool=place)
     assert "I saw" in path.read_text(), "the first answer has not run"
     told = json.dumps([flags, [(each.error, each.output) for each in graded]])
     assert "I saw" not in told
@@ -686,7 +676,7 @@ def test_a_mere_mention_of_the_name_is_no_answer():
 def planned(folder, lesson=None):
     """{student: [what was chosen]}."""
     found = {}
-    for each in choosing.plan_work(folder, lesson):
+    for each in selection.plan_work(folder, lesson):
         found.setdefault(each.student, []).append(each)
     return found
 
@@ -1043,8 +1033,8 @@ def test_renaming_hides_no_copy_and_short_or_different_answers_are_no_pair():
     renamed = LONG.format(f="other", x="value", n="count", doc="All mine.").replace(" * ", "  *  ")
     different = one.replace(" + ", " - ").replace(" / ", " ** ")
     short = "def double(x):\n    return 2 * x"
-    pairs = similar.pairs({"a": [one], "b": [renamed], "c": [different], "d": [short], "e": [short],
-                           "f": ["def ("]})  # fmt: skip
+    answers = {"a": one, "b": renamed, "c": different, "d": short, "e": short, "f": "def ("}
+    pairs = similarity.pairs({name: [answer] for name, answer in answers.items()})
     assert [(a, b) for _, a, b in pairs] == [("a", "b")]
     assert pairs[0][0] == 1
 

@@ -22,12 +22,14 @@ from hypothesis import strategies as st
 from submissions import hostile
 
 from course import exercises as bank
-from course.grading import confine, jobs, matching, notebooks, sandbox, visible
-from course.grading.nursery import Nursery
+from course.grading import jobs
+from course.grading.sandbox import confinement, process, visibility
+from course.grading.sandbox.worker_pool import WorkerPool
+from course.grading.submissions import matching, notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 271_828
-LIMITS = sandbox.Limits(
+LIMITS = process.Limits(
     wall=20.0, cell=3.0, reserve=10.0, exercise=6.0, grace=1.0, memory=2_500_000_000
 )
 NAMES = [case.name for case in hostile.cases()]
@@ -85,15 +87,15 @@ import json, sys, pathlib
 sys.path[:0] = [{root!r}, {tests!r}]
 from course import exercises
 from course.grading import grader, notebooks, sandbox
-from course.grading.nursery import Nursery
+from course.grading.sandbox.worker_pool import WorkerPool
 folder, found = pathlib.Path({folder!r}), {{}}
-with Nursery(level={level!r}, weak={level!r} == "rlimits", secret=[folder]) as nursery:
+with WorkerPool(level={level!r}, weak={level!r} == "rlimits", secret=[folder]) as pool:
     for path in sorted(folder.glob("*/*.ipynb")):
         graded, *_ = grader.grade_document(
             notebooks.read(path), exercises.of_lesson("positions"), 5, lesson="positions",
-            refused=["course.positions"], nursery=nursery)
+            refused=["course.positions"], pool=pool)
         found[path.parent.name] = sum(each.report.points for each in graded)
-    print(json.dumps([str(nursery), found]))
+    print(json.dumps([str(pool), found]))
 """
 SOME = {
     "forks": 21,
@@ -192,49 +194,49 @@ def test_an_ordinary_user_shuts_submissions_in_with_landlock_where_namespaces_ar
 
 
 def test_where_no_level_will_do_the_flag_and_the_reason_are_told(monkeypatch):
-    monkeypatch.setattr(confine, "LEVELS", (confine.RLIMITS,))
+    monkeypatch.setattr(confinement, "LEVELS", (confinement.RLIMITS,))
     for name in ("_start", "_await_start", "_let_go"):
-        monkeypatch.setattr(Nursery, name, lambda self: None)
-    nursery = Nursery()
+        monkeypatch.setattr(WorkerPool, name, lambda self: None)
+    pool = WorkerPool()
     for _ in range(2):  # the second time it is not tried again
-        with pytest.raises(sandbox.NotStarted, match="say --weak-sandbox where you trust"):
-            nursery.ready()
+        with pytest.raises(process.NotStarted, match="say --weak-sandbox where you trust"):
+            pool.ready()
 
 
 def test_a_lesson_sees_the_modules_of_earlier_lessons_and_not_its_own():
-    assert "course.positions" not in visible.modules("positions")
-    assert "course.attention" in visible.modules("positions")
+    assert "course.positions" not in visibility.modules("positions")
+    assert "course.attention" in visibility.modules("positions")
     names = bank.lessons()
     for place, lesson in enumerate(names):
-        assert not {f"course.{later}" for later in names[place:]} & {*visible.modules(lesson)}
+        assert not {f"course.{later}" for later in names[place:]} & {*visibility.modules(lesson)}
     # The answers to lesson 05's schedules are in a module that is no lesson's.
-    assert "course.training" not in visible.modules("translation")
+    assert "course.training" not in visibility.modules("translation")
     # Lesson 08 loads a checkpoint; its own modules stay hidden, and the weights may be read.
-    assert "course.checkpoints" in visible.modules("fine_tuning")
-    assert "course.checkpoints" not in visible.modules("decoding")
-    bert = str(visible.sources.embedded_root().parent / "bert")
-    assert bert in {item[1] for item in visible.view("fine_tuning", folder="/x")}
-    assert bert not in {item[1] for item in visible.view("decoding", folder="/x")}
-    everything = {item[1] for item in visible.view("positions", folder="/x")}
-    package = str(visible.PACKAGE)
+    assert "course.checkpoints" in visibility.modules("fine_tuning")
+    assert "course.checkpoints" not in visibility.modules("decoding")
+    bert = str(visibility.locations.embedded_root().parent / "bert")
+    assert bert in {item[1] for item in visibility.view("fine_tuning", folder="/x")}
+    assert bert not in {item[1] for item in visibility.view("decoding", folder="/x")}
+    everything = {item[1] for item in visibility.view("positions", folder="/x")}
+    package = str(visibility.PACKAGE)
     assert f"{package}/attention.py" in everything
     for name in ("positions.py", "exercises", "grading", "lab", "cli.py", "authoring"):
         assert f"{package}/{name}" not in everything
-    assert ("hide", package, "") in visible.view("positions", folder="/x")
+    assert ("hide", package, "") in visibility.view("positions", folder="/x")
 
 
 def test_a_course_that_is_installed_among_other_packages_is_hidden_there(tmp_path, monkeypatch):
     packages = tmp_path / "lib" / "site-packages"
-    shutil.copytree(visible.PACKAGE, packages / "course", ignore=shutil.ignore_patterns("*.pyc"))
-    monkeypatch.setattr(visible, "PACKAGE", packages / "course")
-    monkeypatch.setattr(visible, "_machine", lambda: [str(tmp_path / "lib")])
-    seen = visible.view("positions", secret=[tmp_path / "lib" / "class"], folder="/x")
+    shutil.copytree(visibility.PACKAGE, packages / "course", ignore=shutil.ignore_patterns("*.pyc"))
+    monkeypatch.setattr(visibility, "PACKAGE", packages / "course")
+    monkeypatch.setattr(visibility, "_machine", lambda: [str(tmp_path / "lib")])
+    seen = visibility.view("positions", secret=[tmp_path / "lib" / "class"], folder="/x")
     places = [path for _, path, _ in seen]
     assert places.index(str(tmp_path / "lib")) < places.index(str(packages / "course"))
     assert ("hide", str(packages / "course"), "") in seen
     assert ("hide", str(tmp_path / "lib" / "class"), "") in seen
     hidden = {path for kind, path, _ in seen if kind == "hide"}
-    allowed = set(confine._around(str(tmp_path / "lib"), hidden))
+    allowed = set(confinement._around(str(tmp_path / "lib"), hidden))
     assert not any(path.startswith(str(packages / "course")) for path in allowed)
 
 
@@ -255,10 +257,10 @@ print("done")
 @linux
 def test_a_forked_process_computes_every_time(proof_size, backend, note):
     forks = proof_size(200 if backend == "tensorflow" else 50)
-    with Nursery() as nursery:
+    with WorkerPool() as pool:
         for _ in range(forks):
-            child = nursery.fork(LIMITS)
-            child.output = sandbox.Output(1000)
+            child = pool.fork(LIMITS)
+            child.output = process.Output(1000)
             answer = child.ask({"do": "cell", "index": 0, "names": [], "source": WORK}, 60)
             child.close()
             assert answer["error"] is None
@@ -277,8 +279,9 @@ def test_a_forked_process_computes_every_time(proof_size, backend, note):
 def test_a_process_that_has_computed_is_not_forked(backend, work, reason):
     pytest.importorskip(backend)
     code = (
-        "from course.grading import zygote; zygote.warm_up(); assert not zygote.not_forkable()\n"
-        f"import keras; {work}\nprint(zygote.not_forkable())"
+        "from course.grading.sandbox import fork_server\n"
+        "fork_server.warm_up(); assert not fork_server.not_forkable()\n"
+        f"import keras; {work}\nprint(fork_server.not_forkable())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

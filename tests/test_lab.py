@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from course import exercises
-from course.lab import check, checks, grade, hint, predict, progress, record
+from course.lab import check, grade, hint, interactive, predict, progress, progress_record
 
 pytestmark = pytest.mark.backend
 
@@ -77,15 +77,15 @@ def cube(x):
 
 
 def test_html_of_a_check_is_escaped():
-    report = checks.examine_here(exercises.find("start.double"), lambda x: "<script>", 0)
-    assert "<script>" not in checks.show_report(report)._repr_html_()
+    report = interactive.examine_here(exercises.find("start.double"), lambda x: "<script>", 0)
+    assert "<script>" not in interactive.show_report(report)._repr_html_()
 
 
 # hint, predict, grade
 
 
 def test_hints_come_one_at_a_time_and_stay(seen):
-    checks._hints_shown.clear()
+    interactive._hints_shown.clear()
     counts = []
     for _ in range(4):
         hint("start.double")
@@ -120,7 +120,7 @@ def test_progress_keeps_the_best_points_and_survives_the_process(course_home):
     code = "from course.lab import progress; print(progress('start'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert re.search(r"Twice as much +passed +1 of 1", done.stdout), done.stderr
-    assert record.load("start.double")["attempts"] == 2
+    assert progress_record.load("start.double")["attempts"] == 2
 
 
 def test_a_damaged_progress_file_is_set_aside_not_lost(course_home, seen):
@@ -136,8 +136,10 @@ def test_a_damaged_progress_file_is_set_aside_not_lost(course_home, seen):
 
 
 def test_two_notebooks_at_once_lose_no_points(course_home):
-    reports = [checks.examine_here(exercises.find("start.double"), f) for f in (double, squared)]
-    threads = [threading.Thread(target=record.save, args=(r,)) for r in reports * 20]
+    reports = [
+        interactive.examine_here(exercises.find("start.double"), f) for f in (double, squared)
+    ]
+    threads = [threading.Thread(target=progress_record.save, args=(r,)) for r in reports * 20]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -11,8 +11,8 @@ import pytest
 from conftest import PROVING
 
 from course import exercises
-from course.exercises.declaration import COMMON_MISTAKES
-from course.lab.checks import show_report
+from course.checks.declaration import COMMON_MISTAKES
+from course.lab.interactive import show_report
 
 pytestmark = pytest.mark.backend
 

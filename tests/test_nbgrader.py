@@ -13,7 +13,7 @@ from submissions import answers_with_slips, hostile
 
 from course import authoring, exercises
 from course.authoring import notebook
-from course.exercises.examining import examine_here
+from course.checks.examiner import examine_here
 from course.grading import jobs
 
 pytest.importorskip("nbgrader")

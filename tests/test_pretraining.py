@@ -17,8 +17,8 @@ import pytest
 from conftest import ROOT, installed, numbers
 
 from course import runtime
+from course.checks.judges import error as parity_error
 from course.data import DataError
-from course.exercises.judging import error as parity_error
 from course.tokens import Tokenizer
 
 pytestmark = pytest.mark.backend

@@ -11,8 +11,9 @@ import warnings
 import numpy as np
 import pytest
 
-from course import plain, runner
-from course.exercises.declaration import call, fixture, ref, step, tensor
+from course import runner
+from course.checks.declaration import call, fixture, ref, step, tensor
+from course.runner import serialization
 
 pytestmark = pytest.mark.backend
 
@@ -370,7 +371,7 @@ def test_a_step_can_use_what_an_earlier_one_saved_and_be_repeated():
 
 def test_a_plan_and_its_outcome_cross_a_pipe_unchanged():
     plan = call(tensor(np.ones((1, 2), "float32")), ref("answer"), fixture("random", seed=1))
-    again = plain.unpack(*plain.pack(plan))
+    again = serialization.unpack(*serialization.pack(plan))
     assert again["steps"][0]["args"][0]["value"].tolist() == [[1, 1]]
     assert again["steps"][0]["args"][1:] == plan["steps"][0]["args"][1:]
 

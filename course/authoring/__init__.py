@@ -49,21 +49,15 @@ A solution's cells print nothing on stderr, no memory addresses and no machine's
 `grade` cell earns full points. The build refuses the rest and names file and cell.
 """
 
-import importlib
+from course.runtime.lazy import lazy_names
 
-_HOME = {
-    "AuthoringError": "source",
-    "Finding": "source",
-    "build": "building",
-    "check": "checking",
-    "release": "releasing",
-}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name):
-    # jupytext and nbgrader take seconds to import and are needed only when something is built.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "AuthoringError": "source",
+        "Finding": "source",
+        "build": "building",
+        "check": "checking",
+        "release": "releasing",
+    },
+)

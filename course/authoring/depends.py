@@ -86,7 +86,9 @@ def imported_files(code, package, *modules):
         waiting += _imports(path.read_text(encoding="utf-8"), package)
     beside = set()
     for path in found:
-        if path.name != "__init__.py":
+        if path.name == "__init__.py":
+            beside |= set(path.parent.glob("*.toml"))
+        else:
             beside |= {p for p in path.parent.glob(f"{path.stem}.*") if p.is_file()}
     return sorted(p for p in found | beside if p.suffix != ".pyc")
 
@@ -101,7 +103,7 @@ def _path(name, package):
 
 
 def _imports(text, package):
-    """Dotted names of `course` that a text imports; a lazy package's `_HOME` is followed."""
+    """Dotted names of `course` that a text imports; a lazy package's table is followed."""
     try:
         tree = ast.parse(text)
     except SyntaxError:
@@ -118,10 +120,10 @@ def _imports(text, package):
 
 
 def _lazy(path):
-    """The table `_HOME` of a package that imports its modules when they are first used."""
+    """What a package gives to `lazy_names`: {name: the module that it is imported from}."""
     if path is None or path.name != "__init__.py":
         return {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOME":
-            return ast.literal_eval(node.value)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_names":
+            return ast.literal_eval(node.args[1])
     return {}

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from course import runtime
+from course.checkpoints.opening import files_of, read_json
 from course.checkpoints.shards import CheckpointError
-from course.checkpoints.sources import files_of, read_json
 from course.tokens import Tokenizer
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from . import sources
+from . import locations
 from .card import Card, Dataset
 from .formats import DataError, faults, lines
 from .registry import REGISTRY
@@ -85,14 +85,14 @@ def describe(name: str) -> Card:
     dataset = _dataset(name)
     places, size = {}, 0
     if dataset.view:
-        found = sources.embedded_files(dataset.view)
+        found = locations.embedded_files(dataset.view)
         splits = {split: sum(1 for _ in lines(path)) for split, path in found.items()}
         places["embedded"], size = True, sum(path.stat().st_size for path in found.values())
     else:
         splits = dict(dataset.rows)
         to_fetch = False
         for split, files in dataset.files.items():
-            if here := sources.locate(dataset, split):
+            if here := locations.locate(dataset, split):
                 places[here.where] = True
                 size += sum(path.stat().st_size for path in here.paths)
             elif dataset.archive:
@@ -158,7 +158,7 @@ def stream(name: str, split: str) -> Iterator[dict]:
     """
     dataset = _dataset(name)
     _check_split(dataset, split)
-    return _rows(dataset, split, sources.obtain(dataset, split))
+    return _rows(dataset, split, locations.obtain(dataset, split))
 
 
 def fetch(name: str, timeout: float | None = None, say=None) -> list[Path]:
@@ -183,10 +183,10 @@ def fetch(name: str, timeout: float | None = None, say=None) -> list[Path]:
     """
     dataset = _dataset(name)
     paths, refused = [], []
-    for split in sources.splits_of(dataset):
+    for split in locations.splits_of(dataset):
         try:
-            sources.discard_damaged(dataset, split)
-            paths += sources.obtain(dataset, split, timeout, say).paths
+            locations.discard_damaged(dataset, split)
+            paths += locations.obtain(dataset, split, timeout, say).paths
         except DataError as error:
             refused.append(str(error))
             if dataset.archive:
@@ -215,9 +215,9 @@ def verify(name: str) -> list[Finding]:
     """
     dataset = _dataset(name)
     findings = []
-    for split in sources.splits_of(dataset):
+    for split in locations.splits_of(dataset):
         try:
-            found = sources.locate(dataset, split)
+            found = locations.locate(dataset, split)
         except DataError as error:
             findings.append(Finding(split, "", 0, str(error)))
             continue
@@ -229,13 +229,13 @@ def verify(name: str) -> list[Finding]:
     return findings
 
 
-def _findings(dataset: Dataset, split: str, found: sources.Found) -> list[Finding]:
+def _findings(dataset: Dataset, split: str, found: locations.Found) -> list[Finding]:
     findings = []
     # What the cache holds of an archive was made here: its archive was checked, it has no sha256.
     if not (dataset.archive and found.where == "cached"):
         for path in found.paths:
-            if sources.matches(dataset, path) is False:
-                known = sources.expected_sha256(dataset, path)
+            if locations.matches(dataset, path) is False:
+                known = locations.expected_sha256(dataset, path)
                 told = f"its content is not the known one (sha256 {known[:12]}…)"
                 findings.append(Finding(split, str(path), 0, told))
     columns, count, more = dataset.columns_of(split), 0, 0
@@ -264,7 +264,7 @@ def _findings(dataset: Dataset, split: str, found: sources.Found) -> list[Findin
     return findings
 
 
-def _rows(dataset: Dataset, split: str, found: sources.Found) -> Iterator[dict]:
+def _rows(dataset: Dataset, split: str, found: locations.Found) -> Iterator[dict]:
     columns = dataset.columns_of(split)
     remedy = {
         "embedded": "Embedded data is never edited: install the course again.",
@@ -295,7 +295,7 @@ def _dataset(name: str) -> Dataset:
 
 
 def _check_split(dataset: Dataset, split: str) -> None:
-    splits = sources.splits_of(dataset)
+    splits = locations.splits_of(dataset)
     if split in splits:
         return
     asked = str(split)

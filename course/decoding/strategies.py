@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from course.decoding.compiling import call, tensors
-from course.decoding.loops import search, write
+from course.decoding.compilation import call, tensors
+from course.decoding.search import search, write
 
 
 def greedy(model, inputs, *, max_length, end_id, start_id=None, pad_id=0, never=(), penalty=1.0):

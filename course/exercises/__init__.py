@@ -1,26 +1,14 @@
-"""The exercises of the course: one module per lesson, found by id or by the name they define."""
+"""The exercises of the course: one folder per lesson, found by id or by the name they define."""
 
 import difflib
 import importlib
 import pkgutil
 
-_PARTS = (
-    "bleu",
-    "declaration",
-    "examining",
-    "judging",
-    "masking",
-    "sampling",
-    "sublayers",
-    "updates",
-    "words",
-)
-
 
 def lessons():
     """Names of the lessons that have exercises, in the order of the course."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted((n for n in names if n not in _PARTS), key=lambda n: about(n).number)
+    return sorted(names, key=lambda name: about(name).number)
 
 
 def about(lesson):
@@ -76,8 +64,6 @@ def defining(name, lesson=None):
 
 def _module(lesson):
     try:
-        if lesson in _PARTS:
-            raise ModuleNotFoundError
         return importlib.import_module(f"course.exercises.{lesson}")
     except ModuleNotFoundError:
         known = ", ".join(lessons())

@@ -8,17 +8,17 @@ a trained model.
 
 from course.fine_tuning.classifier import BertClassifier
 from course.fine_tuning.examples import ExampleBatches, Examples, encode
-from course.fine_tuning.recipe import Recipe, train_classifier
-from course.fine_tuning.scores import Figure, confusion_matrix, scores
-from course.fine_tuning.tables import Task, drop_seen, read_task
-from course.fine_tuning.using import (
+from course.fine_tuning.inference import (
     Classifier,
     Prediction,
     export_classifier,
     load_classifier,
 )
-from course.optimizers import adamw
+from course.fine_tuning.metrics import Figure, confusion_matrix, scores
+from course.fine_tuning.recipe import Recipe, train_classifier
+from course.fine_tuning.tables import Task, drop_seen, read_task
 from course.training import WarmupLinear
+from course.training.optimizers import adamw
 
 __all__ = [
     "BertClassifier",

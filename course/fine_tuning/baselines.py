@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from course.fine_tuning.scores import confusion_matrix, scores
+from course.fine_tuning.metrics import confusion_matrix, scores
 
 
 class BagOfWords:

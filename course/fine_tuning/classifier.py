@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from course.fine_tuning.scores import figures
+from course.fine_tuning.metrics import figures
 
 
 @keras.saving.register_keras_serializable("course")

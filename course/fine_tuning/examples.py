@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course import runtime
-from course.tokens.batches import Epochs
+from course.tokens.bucketing import Epochs
 
 WIDTHS = 16  # so many widths of batches at most: each is compiled on its own,
 ACCELERATOR_WIDTHS = 4  # which takes longer there, while padding costs less
@@ -70,7 +70,7 @@ class ExampleBatches(Epochs):
         pool: batches that are sorted among themselves.
 
     Attributes:
-        epoch: see `course.tokens.batches.Epochs`.
+        epoch: see `course.tokens.bucketing.Epochs`.
     """
 
     def __init__(

@@ -9,12 +9,12 @@ from pathlib import Path
 from course import checkpoints, runtime, training
 from course.fine_tuning.classifier import BertClassifier
 from course.fine_tuning.examples import ExampleBatches, encode
-from course.fine_tuning.scores import confusion_matrix, scores
-from course.fine_tuning.using import Classifier
-from course.optimizers import adamw
+from course.fine_tuning.inference import Classifier
+from course.fine_tuning.metrics import confusion_matrix, scores
 from course.pretraining import OFFICIAL, BertEncoder
 from course.tokens import Tokenizer
 from course.training import WarmupLinear
+from course.training.optimizers import adamw
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,12 @@
 Importing this package imports nothing, because a student's process lives in it too.
 """
 
-_HOME = {"grade": "jobs", "check_file": "checking"}
-
-__all__ = ["GradingError", "check_file", "grade"]
+from course.runtime.lazy import lazy_names
 
 
 class GradingError(Exception):
     """Something that the person who started the grader can put right; the message says how."""
 
 
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_names(__name__, {"grade": "jobs", "check_file": "checking"})
+__all__ = ["GradingError", *__all__]

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from course import exercises as bank
-from course.grading import GradingError, fingerprint
+from course.grading import GradingError
+from course.grading.results import fingerprint
 
 FILE = "assignment.toml"
 

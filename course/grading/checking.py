@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from course import exercises as bank
-from course.grading import GradingError, assignment, handout, matching, notebooks
+from course.grading import GradingError, assignment
 from course.grading.grader import grade_document
-from course.grading.nursery import Nursery
+from course.grading.sandbox.worker_pool import WorkerPool
+from course.grading.submissions import handout, matching, notebooks
 
 PUBLIC_SEED = 0
 
@@ -34,7 +35,7 @@ def check_file(path, lesson=None, seed=PUBLIC_SEED, limits=None):
     if path.suffix not in (".ipynb", ".py"):
         raise GradingError(f"{path.name} is neither a notebook (.ipynb) nor a .py of answers")
     # One's own code: where this machine cannot shut it in, it runs as it would in a notebook.
-    with Nursery(weak=True, alone=True) as nursery:  # it imports while we read
+    with WorkerPool(weak=True, alone=True) as pool:  # it imports while we read
         document, lesson, exercises = _read(path, lesson)
         graded, *_ = grade_document(
             document,
@@ -44,7 +45,7 @@ def check_file(path, lesson=None, seed=PUBLIC_SEED, limits=None):
             refused=assignment.refused(lesson),
             handed_out=handout.cells_of(lesson),
             limits=limits,
-            nursery=nursery,
+            pool=pool,
         )
     for each in graded:
         if each.fault:

@@ -6,11 +6,12 @@ code. What crosses the pipe are cells, plans and plain results.
 
 from dataclasses import dataclass, field
 
-from course.exercises.examining import Report, examine
-from course.grading import handout, matching, sandbox
-from course.grading.nursery import Nursery
+from course.checks.examiner import Report, examine
 from course.grading.outcomes import UNREADABLE, cell_error, guarded, received
-from course.grading.sandbox import Lost, Output
+from course.grading.sandbox import process
+from course.grading.sandbox.process import Lost, Output
+from course.grading.sandbox.worker_pool import WorkerPool
+from course.grading.submissions import handout, matching
 from course.runner import SECONDS, Failure, Outcome
 
 EXCERPT = 2000  # characters of a cell's output that are kept for its feedback
@@ -62,7 +63,7 @@ class Session:
         lesson: the lesson's name, or None.
         refused: modules that the submission may not import.
         limits: its `sandbox.Limits`.
-        nursery: the `nursery.Nursery` that its processes come from.
+        pool: the `WorkerPool` that its processes come from.
         needless: indices of cells that are not run, see `handout`.
         drawn: whether its process has seen hidden inputs: a later one may have learnt of them.
     """
@@ -72,8 +73,8 @@ class Session:
     names: dict
     lesson: str | None
     refused: list
-    limits: sandbox.Limits
-    nursery: Nursery
+    limits: process.Limits
+    pool: WorkerPool
     needless: set = field(default_factory=set)
     drawn: bool = False
     child: object = None
@@ -132,7 +133,7 @@ class Session:
             if self.starts > self.limits.restarts:
                 raise Lost("used up", f"{self.starts} processes of it have ended")
             self.starts += 1
-            self.child = self.nursery.fork(self.limits, self.lesson, self.refused)
+            self.child = self.pool.fork(self.limits, self.lesson, self.refused)
             for cell in self.document.cells:
                 if cell.index not in self.needless and not self._run(cell):
                     break
@@ -269,7 +270,7 @@ class Session:
                 return outcome
 
             graded.report = examine(guarded(exercise, self.note), noted, seed, found.source)
-        except (sandbox.Cancelled, sandbox.NotStarted):
+        except (process.Cancelled, process.NotStarted):
             raise
         except Exception as error:  # inputs, plan or examiner: ours
             graded.fault = f"{type(error).__name__}: {error}"[:300]
@@ -290,7 +291,7 @@ def grade_document(
     refused=(),
     handed_out=(),
     limits=None,
-    nursery=None,
+    pool=None,
 ):
     """Grades the cells of one submission.
 
@@ -303,7 +304,7 @@ def grade_document(
         refused: modules that the submission may not import.
         handed_out: texts of the lesson's cells, those that nothing graded uses are not run.
         limits: `sandbox.Limits`; the defaults if None.
-        nursery: the `nursery.Nursery` to fork from; one of its own if None.
+        pool: the `WorkerPool` to fork from; one of its own if None.
 
     Returns:
         (list of `Graded`, flags, notes for the instructor only, seconds used)
@@ -311,8 +312,8 @@ def grade_document(
     Raises:
         sandbox.NotStarted: if this machine starts no process.
     """
-    if nursery is None:
-        with Nursery() as nursery:
+    if pool is None:
+        with WorkerPool() as pool:
             return grade_document(
                 document,
                 exercises,
@@ -322,13 +323,13 @@ def grade_document(
                 refused=refused,
                 handed_out=handed_out,
                 limits=limits,
-                nursery=nursery,
+                pool=pool,
             )
     found = matching.match(document, exercises)
     names = {exercise.id: exercise.defines for exercise in exercises}
-    limits = limits or sandbox.Limits()
+    limits = limits or process.Limits()
     needless = handout.needless(document, found, handed_out) if handed_out else set()
-    session = Session(document, found, names, lesson, list(refused), limits, nursery, needless)
+    session = Session(document, found, names, lesson, list(refused), limits, pool, needless)
     with session:
         if any(each.status != "missing" for each in found.values()):
             try:

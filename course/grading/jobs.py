@@ -18,23 +18,15 @@ from pathlib import Path
 
 from course import __version__, runtime
 from course import exercises as bank
-from course.grading import (
-    GradingError,
-    archives,
-    checking,
-    exports,
-    feedback,
-    handout,
-    leftovers,
-    records,
-    report,
-    sandbox,
-)
+from course.grading import GradingError, checking
 from course.grading import assignment as assignments
-from course.grading.choosing import plan_work
 from course.grading.grader import grade_document
-from course.grading.nursery import Nursery
-from course.grading.submissions import unread_settings
+from course.grading.results import exports, feedback, records, report
+from course.grading.sandbox import cleanup, process
+from course.grading.sandbox.worker_pool import WorkerPool
+from course.grading.submissions import archives, handout
+from course.grading.submissions.folders import unread_settings
+from course.grading.submissions.selection import plan_work
 
 
 @dataclass
@@ -123,7 +115,7 @@ def grade(
         out.mkdir(parents=True, exist_ok=True)
         for part in (out, out / "records", out / "feedback", out / "gradescope"):
             records.clear_halves(part)
-        leftovers.sweep()
+        cleanup.sweep()
         secret = (Path(submissions), folder, out)
         run = _Run(asked, out, seed, limits, jobs or runtime.cores(), weak_sandbox, secret, numbers)
         finished = run.all(work, progress)
@@ -164,7 +156,7 @@ def grade(
 def _unpacked(submissions):
     """(folder, {student: the platform's number}); a zip is unpacked while it is needed."""
     if submissions.is_file() and zipfile.is_zipfile(submissions):
-        prefix = f"{leftovers.PREFIX}{os.getpid()}-"  # what a killed run leaves, `sweep` removes
+        prefix = f"{cleanup.PREFIX}{os.getpid()}-"  # what a killed run leaves, `sweep` removes
         with tempfile.TemporaryDirectory(prefix=prefix) as folder:
             yield Path(folder), archives.unpack(submissions, folder)
     else:
@@ -210,7 +202,7 @@ def _asked(submissions, given):
 
 
 class _Run:
-    """What the submissions of a run have in common; its nursery is started when one needs it."""
+    """What the submissions of a run have in common; its pool is started when one needs it."""
 
     def __init__(self, asked, out, seed, limits, jobs, weak, secret, numbers):
         self.asked, self.out, self.seed, self.limits = asked, out, seed, limits
@@ -218,15 +210,15 @@ class _Run:
         self.cancel, self.lock = threading.Event(), threading.Lock()
         self.started, self.known, self.texts, self.numbers = None, {}, {}, numbers
 
-    def nursery(self):
-        """The nursery of this run.
+    def pool(self):
+        """The pool of this run.
 
         Raises:
             sandbox.NotStarted: if this machine starts none, once for all submissions.
         """
         with self.lock:
             if self.started is None:
-                self.started = Nursery(self.weak, self.secret, cancel=self.cancel)
+                self.started = WorkerPool(self.weak, self.secret, cancel=self.cancel)
         self.started.ready()
         return self.started
 
@@ -311,8 +303,8 @@ class _Run:
         if changed is not None and before["state"] == "graded":
             kept = {e["exercise"]: e for e in before["exercises"] if e["exercise"] not in changed}
         try:
-            nursery = self.nursery()
-            record["sandbox"] = str(nursery)
+            pool = self.pool()
+            record["sandbox"] = str(pool)
             graded, flags, notes, seconds = grade_document(
                 work.document,
                 exercises,
@@ -322,12 +314,12 @@ class _Run:
                 refused=assignments.refused(work.lesson),
                 handed_out=self.handed_out(work.lesson),
                 limits=limits,
-                nursery=nursery,
+                pool=pool,
             )
-        except sandbox.Cancelled:
+        except process.Cancelled:
             raise
         except Exception as error:  # whatever it is, the others' grades do not wait for it
-            kind = "" if isinstance(error, sandbox.NotStarted) else f"{type(error).__name__}: "
+            kind = "" if isinstance(error, process.NotStarted) else f"{type(error).__name__}: "
             return record | {"again": True, "reason": f"our fault: {kind}{error}"[:600]}
         new = {each.exercise.id: records.of_exercise(each, work.document) for each in graded}
         parts = [kept.get(e.id) or new[e.id] for e in exercises]
@@ -390,4 +382,4 @@ _versions = functools.cache(runtime.versions)  # looked up on the disk
 def limits_for(lesson):
     """The limits of a lesson: three times what its solution takes, where that is long."""
     seconds = float(bank.about(lesson).seconds)
-    return sandbox.Limits(wall=max(60.0, 3 * seconds), cell=max(20.0, seconds))
+    return process.Limits(wall=max(60.0, 3 * seconds), cell=max(20.0, seconds))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from course import runner
-from course.exercises.declaration import Verdict
+from course.checks.declaration import Verdict
 from course.runner import Failure, Outcome
 
 UNREADABLE = Failure("result", message="what came back could not be read")

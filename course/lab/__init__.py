@@ -3,31 +3,22 @@
 Names are imported when they are first used, so that a check never waits for matplotlib.
 """
 
-import importlib
+from course.runtime.lazy import lazy_names
 
-_HOME = {
-    "check": "checks",
-    "explore_attention": "explorer",
-    "grade": "checks",
-    "hint": "checks",
-    "predict": "checks",
-    "progress": "record",
-    "recorded": "results",
-    "setup": "session",
-    "attention_map": "plots",
-    "beam_tree": "plots",
-    "curves": "plots",
-    "head_split_figure": "plots",
-}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "check": "interactive",
+        "explore_attention": "explorer",
+        "grade": "interactive",
+        "hint": "interactive",
+        "predict": "interactive",
+        "progress": "progress_record",
+        "recorded": "results",
+        "setup": "session",
+        "attention_map": "plots",
+        "beam_tree": "plots",
+        "curves": "plots",
+        "head_split_figure": "plots",
+    },
+)

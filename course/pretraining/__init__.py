@@ -6,8 +6,8 @@ where it comes from, `recipe` a whole run (appendix A.2). What keeps a run alive
 `course.training`; weights go out and in through `course.checkpoints`.
 """
 
-from course.pretraining.batches import Pairs, PretrainingBatches, draw_pairs
 from course.pretraining.encoder import OFFICIAL, BertEncoder
+from course.pretraining.examples import Pairs, PretrainingBatches, draw_pairs
 from course.pretraining.heads import BertForPretraining, MaskedLanguageModel, NextSentence
 from course.pretraining.masking import Masking
 from course.pretraining.recipe import Recipe, fill_mask, load_pretrained, pretrain, world_bert

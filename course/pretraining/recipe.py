@@ -10,15 +10,15 @@ import numpy as np
 from keras import ops
 
 from course import runtime, training
-from course.data.sources import embedded_root
-from course.optimizers import adamw
-from course.pretraining.batches import PretrainingBatches
+from course.data.locations import embedded_root
 from course.pretraining.encoder import BertEncoder
+from course.pretraining.examples import PretrainingBatches
 from course.pretraining.heads import BertForPretraining
 from course.pretraining.masking import Masking
 from course.pretraining.text import Corpus, documents
 from course.tokens import Tokenizer
 from course.training import WarmupLinear
+from course.training.optimizers import adamw
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Recipe:
         multiple: widths of batches are multiples of it.
         steps: updates in all. They set the schedule, so that a run cannot be prolonged.
         peak: the largest learning rate, reached after `warmup_steps`; it then falls to 0 in a line.
-        weight_decay, beta_2, epsilon, clipnorm: of AdamW, see `course.optimizers.adamw`.
+        weight_decay, beta_2, epsilon, clipnorm: of AdamW, see `course.training.optimizers.adamw`.
         seed: of the vocabulary's sentences, the weights, the data and the dropout.
         round_steps: updates between two checkpoints.
         keep: checkpoints that are kept.

@@ -1,14 +1,7 @@
 """Text to numbers and back (lesson 01): tokenizers, and batches of rows of similar length."""
 
-import importlib
+from course.runtime.lazy import lazy_names
 
-_HOME = {"Encoding": "tokenizer", "Tokenizer": "tokenizer", "TokenBatches": "batches"}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name):
-    # A tokenizer needs no Keras, which takes seconds to import.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__, {"Encoding": "tokenizer", "Tokenizer": "tokenizer", "TokenBatches": "bucketing"}
+)

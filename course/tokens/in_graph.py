@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 from course.tokens.bert import END, START, UNKNOWN, bert_parts
-from course.tokens.joining import Joiner, spaces
+from course.tokens.detokenizer import Joiner, spaces
 
 SPACE, SELF = 32, -1  # SELF in a row of the table stands for the code point that came in
 LONGEST_WORD = 100  # characters; longer ones are unknown in BERT's code and in `tokenizers`

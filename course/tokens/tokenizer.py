@@ -15,7 +15,7 @@ import numpy as np
 
 from course import runtime
 from course.tokens.bert import END, MASK, PAD, SPECIAL, START, UNKNOWN, bert_parts
-from course.tokens.joining import Joiner
+from course.tokens.detokenizer import Joiner
 
 FILE = "tokenizer.json"
 

@@ -9,8 +9,8 @@ Keras' `fit` tells a model that it trains by the argument `training` of its `cal
 that alone: a model that lacks it, or does not hand it on, trains without dropout and says nothing.
 """
 
-from course.training.rounds import Rounds, train
-from course.training.saving import (
+from course.training.loop import Rounds, train
+from course.training.resuming import (
     average,
     checkpoints,
     load_checkpoint,

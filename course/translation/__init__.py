@@ -7,6 +7,7 @@ trained model, `scores` BLEU and chrF (6.1). The schedules and what keeps a run 
 """
 
 from course.training import InverseSquareRoot, WarmupLinear
+from course.translation.bleu import bleu, chrf
 from course.translation.loss import TeacherForcing, label_smoothed_loss, masked_accuracy
 from course.translation.pairs import load_pairs
 from course.translation.recipe import (
@@ -15,8 +16,7 @@ from course.translation.recipe import (
     pair_batches,
     train_translator,
 )
-from course.translation.scores import bleu, chrf
-from course.translation.using import Translator, export_translator, translate
+from course.translation.translator import Translator, export_translator, translate
 
 __all__ = [
     "InverseSquareRoot",

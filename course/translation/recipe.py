@@ -11,7 +11,7 @@ from course.tokens import TokenBatches, Tokenizer
 from course.training import InverseSquareRoot
 from course.transformer import Transformer
 from course.translation.loss import TeacherForcing
-from course.translation.using import LONGEST, Translator
+from course.translation.translator import LONGEST, Translator
 
 
 def pair_batches(tokenizer, pairs, max_tokens=4096, **options):

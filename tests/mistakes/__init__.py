@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course import exercises, runner, runtime
-from course.exercises.examining import examine
+from course.checks.examiner import examine
 
 SEEDS = (0, 1, 20_250_101)  # the public seed, and two as a grader might draw them
 

@@ -8,13 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from course.grading import jobs
+from course.grading.sandbox import process
+from submissions import hostile, make_submissions, samples
+
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from course.grading import jobs, sandbox  # noqa: E402
-from submissions import hostile, make_submissions, samples  # noqa: E402
-
-LIMITS = sandbox.Limits(
+LIMITS = process.Limits(
     wall=20.0, cell=4.0, reserve=10.0, exercise=6.0, grace=1.0, memory=2_500_000_000
 )
 

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 
 from course import exercises
-from course.grading.records import all_flags
+from course.grading.results.records import all_flags
 
 from . import ROOT, _exercise_cells, _load
 
@@ -242,7 +242,7 @@ def cases(file="/nowhere", port=9, pid=999_999):
                      "        os.write(d, b'\\xff' * 100)\n    except OSError:\n        pass",),
              words="wrote into the grader's files"),
         Case("patches_runner", "replaces the runner that carries plans out",
-             before=("import course.runner as r\n"
+             before=("import course.runner.plans as r\n"
                      "r.carry_out = lambda plan, answer: r.Outcome(\n"
                      "    results={n: np.ones(3) for n in plan.get('return', ['result'])},\n"
                      "    types={n: 'float64' for n in plan.get('return', ['result'])})",),
@@ -254,7 +254,8 @@ def cases(file="/nowhere", port=9, pid=999_999):
                      "builtins.all = builtins.any = yes\nbuiltins.AssertionError = Warning",),
              answers="none", wrong="all"),
         Case("patches_pipe", "rewrites what is sent",
-             before=("import course.grading.pipe as p\nold = p.encode\ndef encode(tree):\n"
+             before=("import course.grading.sandbox.protocol as p\nold = p.encode\n"
+                     "def encode(tree):\n"
                      "    tree = dict(tree)\n    if 'outcome' in tree:\n"
                      "        tree['outcome'] = {'results': {}, 'types': {}, 'failure': None,\n"
                      "            'passed': True, 'points': 5, 'mutated': [], 'called': [],\n"

@@ -1,0 +1,319 @@
+"""Judges: from a student's numbers to the mistake that made them.
+
+A judge names a mistake by imitation: each known mistake predicts what it would have returned, in
+float64 NumPy, and the student's numbers are laid beside every prediction.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
+from operator import getitem
+
+import numpy as np
+
+from course.checks.declaration import Verdict
+
+
+def error(actual, expected):
+    """max|Δ| / max|reference|, the parity error of this course; inf where NaN or shapes differ."""
+    actual, expected = np.asarray(actual, "float64"), np.asarray(expected, "float64")
+    if actual.shape != expected.shape:
+        return np.inf
+    if actual.size == 0:
+        return 0.0
+    if not np.array_equal(np.isnan(actual), np.isnan(expected)):
+        return np.inf
+    known = ~np.isnan(expected)
+    if not known.any():
+        return 0.0
+    infinite = np.isinf(expected) & known
+    if not np.array_equal(actual[infinite], expected[infinite]):
+        return np.inf
+    known &= ~infinite
+    largest = np.abs(expected[known]).max(initial=0.0)
+    return float(np.abs(actual[known] - expected[known]).max(initial=0.0) / (largest or 1.0))
+
+
+def same(actual, expected, tolerance):
+    """Whether two plain values agree: arrays and numbers within `tolerance`, the rest exactly."""
+    if isinstance(expected, tuple | list):
+        return (
+            isinstance(actual, tuple | list)
+            and len(actual) == len(expected)
+            and all(same(a, e, tolerance) for a, e in zip(actual, expected, strict=True))
+        )
+    if isinstance(expected, dict):
+        return (
+            isinstance(actual, dict)
+            and actual.keys() == expected.keys()
+            and all(same(actual[k], expected[k], tolerance) for k in expected)
+        )
+    if isinstance(expected, str | bool | None):
+        return type(actual) is type(expected) and actual == expected
+    if not isinstance(actual, np.ndarray | int | float):
+        return False
+    # Truth values and numbers are different answers, even where True == 1.
+    if (np.asarray(expected).dtype == bool) != (np.asarray(actual).dtype == bool):
+        return False
+    return error(actual, expected) <= tolerance
+
+
+@dataclass(frozen=True)
+class Match:
+    """Judges the result by a float64 reference and names a mistake by imitation.
+
+    Attributes:
+        reference: `reference(inputs) -> expected`: an array, a number, a string, or a tuple or
+            dict of them, as the student's object should return it.
+        suspects: {mistake id: function of inputs that returns what the mistake returns, or None
+            where it makes no difference here}. Each is tried; an exception counts as None.
+        mends: {mistake id: function of inputs and the student's value that returns what it would
+            be without the slip}, for slips that leave too many different numbers to imitate: one
+            is named where its mended value is right and no suspect fits.
+        labels: what the parts of a tuple are called, as in ("output", "weights").
+        dtype: the dtype of floating parts, or None where any will do. An `inputs["dtype"]` wins.
+        tolerance: on `error`; float32 arithmetic leaves about 1e-6.
+        result: the name of the plan's result.
+        first_tells: whether a wrong first part of a tuple tells the slip, because the later ones
+            are made from it; else the last wrong part does, as weights do and not the output.
+    """
+
+    reference: object
+    suspects: dict
+    labels: tuple = ()
+    dtype: str | None = "float32"
+    tolerance: float = 2e-5
+    result: str = "result"
+    mends: dict = field(default_factory=dict)
+    first_tells: bool = False
+
+    @property
+    def names(self):
+        """Ids of all mistakes that it can name."""
+        return (*self.suspects, *self.mends)
+
+    def __call__(self, inputs, outcome):
+        got = outcome.results[self.result]
+        types = outcome.types[self.result]
+        expected = self.reference(inputs)
+        tolerance = inputs.get("tolerance", self.tolerance)
+        if same(got, expected, tolerance):
+            wrong = wrong_dtype(types, inputs.get("dtype", self.dtype))
+            if wrong:
+                return Verdict(False, ("wrong-dtype",), wrong, types, inputs.get("dtype"))
+            return Verdict(True, consistent=lambda: self._alike(inputs, got, expected)[1])
+        predictions, alike, named = self._alike(inputs, got, expected)
+        named = named or partly(got, expected, predictions, tolerance, self.first_tells)
+        mistake, detail, part_got, part_expected = difference(
+            got, expected, types, tolerance, self.labels
+        )
+        return Verdict(False, named or (mistake,), detail, part_got, part_expected, alike)
+
+    def _alike(self, inputs, got, expected):
+        """What suspects return, the ids that agree with this outcome, and those that explain it."""
+        tolerance = inputs.get("tolerance", self.tolerance)
+        predictions = {n: attempt(imitate, inputs) for n, imitate in self.suspects.items()}
+        # A suspect that this probe cannot distinguish neither explains nor excuses anything.
+        silent = {n for n, p in predictions.items() if p is None}
+        explaining = {
+            n for n in predictions.keys() - silent if same(got, predictions[n], tolerance)
+        }
+        explaining |= {
+            n for n, f in self.mends.items() if same(attempt(f, inputs, got), expected, tolerance)
+        }
+        named = tuple(name for name in self.names if name in explaining)
+        return predictions, frozenset(explaining | silent), named
+
+
+class MatchRows(Match):
+    """`Match` where an array may come as a list of numbers, and parts of one shape as one array."""
+
+    def __call__(self, inputs, outcome):
+        got, types = outcome.results[self.result], outcome.types[self.result]
+        count = len(self.labels)
+        if not count:
+            got, types = _as_array(got, types)
+        elif isinstance(got, np.ndarray) and got.shape[:1] == (count,):
+            got, types = tuple(np.asarray(part) for part in got), (types,) * count
+        if count and isinstance(got, tuple | list) and len(got) == count:
+            pairs = [_as_array(*pair) for pair in zip(got, types, strict=True)]
+            got, types = (tuple(part) for part in zip(*pairs, strict=True))
+        outcome = replace(outcome, results={self.result: got}, types={self.result: types})
+        return super().__call__(inputs, outcome)
+
+
+def _as_array(value, kind):
+    """A list of numbers, or of such lists, as an array; anything else as it is."""
+    if isinstance(value, list | tuple) and value:
+        made = attempt(np.array, value)
+        if made is not None and made.dtype.kind in "iuf":
+            return made, str(made.dtype)
+    return value, kind
+
+
+def only_if(condition, imitate):
+    """A suspect that makes a difference only where `condition(inputs)` holds."""
+    return lambda i: imitate(i) if condition(i) else None
+
+
+def mends_among(reference, with_slips, slips):
+    """Mends for an exercise that is handed out with several slips, of which any may be left.
+
+    A mend gives the right answer where the student's value shows its slip, alone or beside others.
+    Where the slip makes no difference it agrees with what is right.
+
+    Args:
+        reference: `reference(inputs)`, the right answer.
+        with_slips: `with_slips(inputs, names)`, the answer of code with these slips and no other.
+        slips: names of the slips.
+
+    Returns:
+        {name: mend} for `Match`.
+    """
+
+    def mend(slip, i, got):
+        right = reference(i)
+        if same(attempt(with_slips, i, (slip,)), right, 2e-5):
+            return right if same(got, right, 2e-5) else None
+        for chosen in product((True, False), repeat=len(slips)):
+            left = [name for name, there in zip(slips, chosen, strict=True) if there]
+            if slip in left and same(got, attempt(with_slips, i, left), 2e-5):
+                return right
+        return None
+
+    return {slip: partial(mend, slip) for slip in slips}
+
+
+def attempt(function, *args):
+    """What a suspect or a mend returns, or None where it cannot be had for this value."""
+    with np.errstate(all="ignore"):
+        try:
+            return function(*args)
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+            return None
+
+
+def partly(got, expected, predictions, tolerance, first_tells=False):
+    """Names of the suspects that explain one part of a tuple or dict that two slips made wrong."""
+    if not isinstance(expected, tuple | dict) or not isinstance(got, tuple | list | dict):
+        return ()
+    keys = expected.keys() if isinstance(expected, dict) else range(len(expected))
+    for key in keys if first_tells else reversed(keys):
+        part = attempt(getitem, got, key)
+        if part is None or same(part, expected[key], tolerance):
+            continue
+        if isinstance(part, str | bool) or np.asarray(expected[key]).dtype.kind in "bU":
+            continue  # of so few values one agrees by chance
+        named = tuple(
+            name
+            for name, prediction in predictions.items()
+            if prediction is not None and same(part, attempt(getitem, prediction, key), tolerance)
+        )
+        if named or first_tells:
+            return named
+    return ()
+
+
+def wrong_dtype(types, dtype):
+    """A sentence on the first floating part whose dtype is not `dtype`, or None."""
+    if dtype is None:
+        return None
+    for leaf in leaves(types):
+        if leaf.startswith(("float", "bfloat")) and leaf not in (dtype, "float"):
+            return f"Your result is {leaf}, expected {dtype}, as the exercise says."
+    return None
+
+
+def leaves(tree):
+    """The leaves of a tree of tuples, lists and dicts."""
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    if isinstance(tree, list | tuple):
+        return [leaf for item in tree for leaf in leaves(item)]
+    return [tree]
+
+
+def difference(got, expected, types, tolerance, labels=(), label="the result"):
+    """The first difference between two plain values.
+
+    Returns:
+        (common mistake's id, sentence, the part that was got, the part that was expected)
+    """
+    if isinstance(expected, tuple | list):
+        parts = ", ".join(labels) if labels else f"{len(expected)} parts"
+        if not isinstance(got, tuple | list):
+            found = name_of(types)
+            if isinstance(got, np.ndarray) and got.ndim:
+                found = f"one array of shape {got.shape}"
+            what = f"{found} was returned, expected a tuple of {len(expected)} values ({parts})."
+            return "wrong-type", sentence_case(what), got, expected
+        if len(got) != len(expected):
+            what = f"{len(got)} values were returned, expected {len(expected)} ({parts})."
+            return "wrong-type", what, got, expected
+        for i, (g, e) in enumerate(zip(got, expected, strict=True)):
+            if not same(g, e, tolerance):
+                name = f"the {labels[i]}" if i < len(labels) else f"part {i + 1}"
+                return difference(g, e, types[i], tolerance, label=name)
+    if isinstance(expected, dict):
+        if not isinstance(got, dict) or got.keys() != expected.keys():
+            keys = ", ".join(map(repr, expected))
+            found = ", ".join(map(repr, got)) if isinstance(got, dict) else name_of(types)
+            return "wrong-type", f"Expected a dict with the keys {keys}; got {found}.", None, None
+        for key in expected:
+            if not same(got[key], expected[key], tolerance):
+                inside = repr(key) if label == "the result" else f"{label}[{key!r}]"
+                return difference(got[key], expected[key], types[key], tolerance, label=inside)
+    if isinstance(expected, str | bool | None):
+        kind = "unrecognised" if type(got) is type(expected) else "wrong-type"
+        return kind, f"{sentence_case(label)} is {name_of(types, got)}.", got, expected
+    if not isinstance(got, np.ndarray | int | float):
+        kind = "an array of numbers" if np.ndim(expected) else "a number"
+        what = f"{sentence_case(label)} is {name_of(types)}, expected {kind}."
+        return "wrong-type", what, got, expected
+    got, expected = np.asarray(got), np.asarray(expected)
+    if got.shape != expected.shape:
+        what = f"{sentence_case(label)} has shape {got.shape}, expected {expected.shape}."
+        return "wrong-shape", what, got, expected
+    if (got.dtype == bool) != (expected.dtype == bool):
+        want = "bool (True and False)" if expected.dtype == bool else "numbers"
+        what = f"{sentence_case(label)} has dtype {types}, expected {want}."
+        return "wrong-type", what, got, expected
+    got64, expected64 = got.astype("float64"), expected.astype("float64")
+    if np.isnan(got64).any() and not np.isnan(expected64).any():
+        where = np.argwhere(np.isnan(got64))[0]
+        among = f", among {np.isnan(got64).sum()}" if got.size > 1 else ""
+        what = f"{sentence_case(label)}{index_text(where)} is NaN{among}."
+        return "nan", what, got, expected
+    with np.errstate(invalid="ignore"):
+        where = np.unravel_index(np.nanargmax(np.abs(got64 - expected64)), got.shape)
+    what = f"{sentence_case(label)}{index_text(where)} is {short(got[where])}."
+    return "unrecognised", what, got, expected
+
+
+def index_text(where):
+    return f"[{', '.join(str(int(i)) for i in where)}]" if len(where) else ""
+
+
+def short(number):
+    """A number as a student would write it."""
+    if isinstance(number, bool | np.bool_ | int | np.integer):
+        return str(number)
+    number = float(number)
+    return f"{number:.0f}" if number.is_integer() and abs(number) < 1e15 else f"{number:.4g}"
+
+
+def name_of(types, value=None):
+    """What a returned thing is called in a message."""
+    if isinstance(types, tuple | list):
+        return f"a {type(types).__name__} of {len(types)}"
+    if isinstance(types, dict):
+        return "a dict"
+    if types == "NoneType":
+        return "None (is there a return?)"
+    if isinstance(value, str | bool):
+        return repr(value)
+    return f"{'an' if types[:1] in 'aeio' else 'a'} {types}"
+
+
+def sentence_case(text):
+    return text[:1].upper() + text[1:]

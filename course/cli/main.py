@@ -1,0 +1,264 @@
+"""The command `course`. Each command imports what it needs when it runs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from course.cli.train import stop as _stop
+from course.cli.train import train_app
+
+app = typer.Typer(
+    help="Keras Transformer Course: check answers, grade a class, build lessons, see the data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="The named data sets of the course.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(train_app, name="train")
+
+Lessons = Annotated[
+    list[str] | None, typer.Argument(help='Names or numbers ("attention", "02"); all if none.')
+]
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A notebook, or a .py of answers.")],
+    lesson: Annotated[str | None, typer.Option(help="The lesson; found from the file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one list of objects.")] = False,
+):
+    """Puts the public checks to the exercises in FILE. Exit code 0 only if all pass."""
+    from course.grading import GradingError, check_file
+
+    try:
+        reports = check_file(file, lesson=lesson)
+    except GradingError as error:
+        _stop(error)
+    if as_json:
+        typer.echo(json.dumps([report.as_json() for report in reports], indent=1))
+    else:
+        from course.lab.interactive import show_report
+
+        for report in reports:
+            typer.echo(f"{show_report(report).text}\n")
+        earned = sum(report.points for report in reports)
+        possible = sum(report.max_points for report in reports)
+        typer.echo(f"{earned:g} of {possible:g} points in the public checks")
+    raise typer.Exit(0 if all(report.passed for report in reports) else 1)
+
+
+@app.command()
+def grade(
+    submissions: Annotated[
+        Path, typer.Argument(help="SUBMISSIONS/<student>/<notebook>.ipynb, or a platform's zip.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for grades.csv, feedback/ and records/.")],
+    seed: Annotated[int | None, typer.Option(help="Seed of the inputs; else a secret.")] = None,
+    lesson: Annotated[str | None, typer.Option(help="Grade this lesson only.")] = None,
+    assignment: Annotated[Path | None, typer.Option(help="assignment.toml of a release.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Submissions at a time; cores if none.")] = None,
+    weak_sandbox: Annotated[
+        bool, typer.Option("--weak-sandbox", help="Where nothing better is: trust submissions.")
+    ] = False,
+):
+    """Grades a folder of submissions. Killed and run again, it goes on where it was."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from course import grading
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())  # with the time left
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("grading", total=None)
+
+        def progress(done, total, record):
+            bar.update(task, completed=done, total=total)
+
+        try:
+            summary = grading.grade(
+                submissions,
+                out,
+                lesson=lesson,
+                seed=seed,
+                jobs=jobs,
+                progress=progress,
+                assignment=assignment,
+                weak_sandbox=weak_sandbox,
+            )
+        except grading.GradingError as error:
+            bar.stop()
+            _stop(error)
+    typer.echo(str(summary))
+
+
+@app.command()
+def build(
+    lessons: Lessons = None,
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Change nothing; fail if anything is out of step.")
+    ] = False,
+    root: Annotated[Path, typer.Option(help="The course's folder.")] = Path(),
+):
+    """Builds lessons/ and solutions/ notebooks from solutions/*.py."""
+    try:
+        from course import authoring
+        from course.authoring import AuthoringError
+    except ImportError as error:
+        _stop(f'{error}. Install the tools: pip install "keras-transformer-course[instructor]"')
+    if check_only:
+        findings = authoring.check(root, lessons)
+        for finding in findings:
+            typer.echo(str(finding))
+        if findings:
+            typer.echo(f"{len(findings)} out of step: run `course build`")
+            raise typer.Exit(1)
+        typer.echo("all in step")
+        return
+    try:
+        written = authoring.build(root, lessons, echo=typer.echo)
+    except AuthoringError as error:
+        _stop(error)
+    typer.echo(f"written: {', '.join(written)}" if written else "nothing to do")
+
+
+@app.command()
+def release(
+    lesson: Annotated[str, typer.Argument(help='Name or number ("attention", "02").')],
+    out: Annotated[Path, typer.Option(help="Folder of the handout.")],
+    points: Annotated[Path | None, typer.Option(help="TOML file with a table [points].")] = None,
+    deadline: Annotated[str | None, typer.Option(help="As in 2026-12-01T23:59:00Z.")] = None,
+    leave_out: Annotated[list[str] | None, typer.Option(help="Ids of exercises.")] = None,
+    extra: Annotated[Path | None, typer.Option(help="Folder with exercises of your own.")] = None,
+    root: Annotated[Path, typer.Option(help="The course's folder.")] = Path(),
+):
+    """Makes the handout of a lesson: notebook, points, deadline, exercises left out or added."""
+    from course import authoring
+    from course.authoring import AuthoringError
+
+    try:
+        authoring.release(
+            lesson,
+            out,
+            points=points,
+            deadline=deadline,
+            leave_out=tuple(leave_out or ()),
+            extra=extra,
+            root=root,
+        )
+    except (AuthoringError, ValueError, KeyError, OSError) as error:
+        _stop(error.args[0] if isinstance(error, KeyError) else error)
+    typer.echo(
+        f"The handout is in {out}. Grade with: course grade SUBMISSIONS --out GRADES "
+        f"--assignment {out / 'assignment.toml'}"
+    )
+
+
+@app.command()
+def progress(lesson: Annotated[str | None, typer.Argument(help="One lesson only.")] = None):
+    """Shows your points, lesson by lesson."""
+    from course.lab import progress as table
+
+    try:
+        typer.echo(table(lesson).text)
+    except KeyError as error:
+        _stop(error.args[0])
+
+
+@app.command()
+def tour(
+    out: Annotated[Path, typer.Option(help="Folder for what the tour makes.")] = Path("tour"),
+    root: Annotated[Path, typer.Option(help="The course's folder.")] = Path(),
+):
+    """Shows the course at work: a lesson run, answers checked, a class graded, a map drawn."""
+    from course.cli import tour as guide
+
+    raise typer.Exit(guide.run(root, out))
+
+
+@data_app.command("list")
+def data_list():
+    """Lists the data sets, and which of them are at hand."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from course import data
+
+    table = Table("name", "task", "languages", "rows", "where")
+    for name in data.names():
+        card = data.describe(name)
+        rows = sum(count or 0 for count in card.splits.values())
+        table.add_row(name, card.task, " ".join(card.languages), f"{rows:,}", card.where)
+    Console().print(table)
+
+
+@data_app.command("describe")
+def data_describe(name: str):
+    """Shows a data set's card: splits, columns, licence, source."""
+    import dataclasses
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from course import data
+
+    try:
+        card = data.describe(name)
+    except data.DataError as error:
+        _stop(error)
+    table = Table.grid(padding=(0, 2))
+    for key, value in dataclasses.asdict(card).items():
+        if isinstance(value, dict):
+            value = "\n".join(f"{k}: {v}" for k, v in value.items())
+        elif isinstance(value, list | tuple):
+            value = ", ".join(map(str, value))
+        table.add_row(key, str(value))
+    Console().print(table)
+
+
+@data_app.command("fetch")
+def data_fetch(names: list[str]):
+    """Makes data sets present on this machine."""
+    from course import data
+
+    for name in names:
+        try:
+            paths = data.fetch(name, say=lambda line: typer.echo(line, err=True))
+        except data.DataError as error:
+            _stop(error)
+        typer.echo(f"{name}: {len(paths)} files in {paths[0].parent}" if paths else name)
+
+
+@data_app.command("verify")
+def data_verify(names: Annotated[list[str] | None, typer.Argument()] = None):
+    """Checks data sets row by row, the embedded ones if none is named; exit code 1 if wrong."""
+    from course import data
+
+    names = names or [name for name in data.names() if name.startswith("world-")]
+    wrong = 0
+    for name in names:
+        try:
+            findings = data.verify(name)
+        except data.DataError as error:
+            _stop(error)
+        wrong += len(findings)
+        typer.echo(f"{name}: {f'{len(findings)} findings' if findings else 'in order'}")
+        for finding in findings[:20]:
+            typer.echo(f"  {finding}")
+    raise typer.Exit(1 if wrong else 0)
+
+
+def main():
+    """The entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 still gets its text
+    app()
+
+
+if __name__ == "__main__":
+    main()

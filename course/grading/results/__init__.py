@@ -1,0 +1,1 @@
+"""What a run writes: records, grades, exports, feedback pages, the instructor's report."""
