@@ -13,16 +13,11 @@ from keras import ops
 
 from course.checkpoints.shards import CheckpointError, Tensor
 from course.pretraining import BertEncoder, BertForPretraining, MaskedLanguageModel, NextSentence
+from course.transformer.feed_forward import gelu_tanh
 
 # Buffers that hold no weight, in old files.
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 HEADS = ("cls.", "classifier.", "qa_outputs.", "pooler.")
-
-
-@keras.saving.register_keras_serializable("course")
-def gelu_tanh(x):
-    """GELU through tanh, as Google's BERT computed it and keras-hub does."""
-    return ops.gelu(x, approximate=True)
 
 
 class Place(NamedTuple):

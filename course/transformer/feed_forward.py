@@ -41,6 +41,15 @@ def gelu(x):
 
 
 @keras.saving.register_keras_serializable("course")
+def gelu_tanh(x):
+    """GELU through tanh, as Google's BERT, GPT-2 and keras-hub compute it.
+
+    Reference: Hendrycks & Gimpel 2016, section 2.
+    """
+    return ops.gelu(x, approximate=True)
+
+
+@keras.saving.register_keras_serializable("course")
 class FeedForward(keras.layers.Layer):
     """FFN(x) = activation(x W₁ + b₁) W₂ + b₂: each position by itself, all with the same weights.
 
