@@ -19,9 +19,9 @@ from course.checkpoints.bert import (
     read_configs,
     save_bert,
 )
-from course.checkpoints.layout import gelu_tanh
 from course.checkpoints.shards import CheckpointError
 from course.checkpoints.vocabulary import load_tokenizer
+from course.transformer.feed_forward import gelu_tanh
 
 __all__ = [
     "CheckpointError",

@@ -14,12 +14,12 @@ from course.checkpoints.opening import files_of, no_weights, preset_arrays, read
 from course.checkpoints.shards import INDEX, SINGLE, CheckpointError, read_tensors, write_tensors
 from course.checkpoints.vocabulary import load_tokenizer, save_tokenizer
 from course.pretraining import BertEncoder, BertForPretraining
-from course.transformer.feed_forward import gelu
+from course.transformer.feed_forward import gelu, gelu_tanh
 
 ACTIVATIONS = {
     "gelu": "gelu",
-    "gelu_new": layout.gelu_tanh,
-    "gelu_pytorch_tanh": layout.gelu_tanh,
+    "gelu_new": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",
@@ -90,9 +90,7 @@ def _from_preset(settings):
     lacking = [name for name in _KERAS_HUB if name not in settings]
     if lacking:
         raise CheckpointError(f"the preset's config.json lacks {', '.join(lacking)}.")
-    return {ours: settings[name] for name, ours in _KERAS_HUB.items()} | {
-        "activation": layout.gelu_tanh
-    }
+    return {ours: settings[name] for name, ours in _KERAS_HUB.items()} | {"activation": gelu_tanh}
 
 
 _HUGGING_FACE = {
@@ -162,7 +160,7 @@ def bert_config(model, labels=None):
     ours = encoder.get_config() | {"attention_dropout": block.self_attention.dropout}
     activation = block.feed_forward.inner.activation
     names = {keras.activations.get(ours): name for name, ours in reversed(ACTIVATIONS.items())}
-    names |= {gelu: "gelu", layout.gelu_tanh: "gelu_pytorch_tanh"}
+    names |= {gelu: "gelu", gelu_tanh: "gelu_pytorch_tanh"}
     if activation not in names:
         raise ValueError(f"the activation {activation} has no name in Hugging Face's config.json.")
     config = {key: ours[name] for key, name in _HUGGING_FACE.items()}

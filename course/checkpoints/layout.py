@@ -13,7 +13,6 @@ from keras import ops
 
 from course.checkpoints.shards import CheckpointError, Tensor
 from course.pretraining import BertEncoder, BertForPretraining, MaskedLanguageModel, NextSentence
-from course.transformer.feed_forward import gelu_tanh
 
 # Buffers that hold no weight, in old files.
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
