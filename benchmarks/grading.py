@@ -125,12 +125,12 @@ def main():
         ratio = rows["course grade"]["a minute"] / rows["nbgrader autograde"]["a minute"]
         print(f"\nours is {ratio:.1f} times as fast, start-up included")
     print(f"course check, one notebook from a cold terminal: {check:.1f} s")
-    runtime = f"{runtime.cores()} cores, {platform.machine()}, load {load:.1f} at the start"
+    machine = f"{runtime.cores()} cores, {platform.machine()}, load {load:.1f} at the start"
     print(runtime, runtime.versions())
     if arguments.record:
         result = {
             "command": " ".join(["python benchmarks/grading.py", *sys.argv[1:]]),
-            "machine": runtime,
+            "machine": machine,
             "versions": runtime.versions(),
             "rows": rows,
             "check_seconds": check,

@@ -1062,10 +1062,10 @@ def told(row):
     return text
 
 
-for runtime, run in quality.items():
+for machine, run in quality.items():
     print(run["command"])
     for task, found in run["tasks"].items():
-        print(f"\n{task}, {runtime}, {found['training rows']:,} training rows")
+        print(f"\n{task}, {machine}, {found['training rows']:,} training rows")
         for name, row in found["rows"].items():
             print(f"  {name:14}{told(row)}")
     print()
