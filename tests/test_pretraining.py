@@ -223,6 +223,38 @@ def test_padding_changes_nothing(course, rng):
         assert parity_error(pooled[row : row + 1], alone_pooled) < TIGHT
 
 
+def test_positions_from_an_offset_count_real_tokens_and_padding_has_the_row_before(course):
+    ours = encoder(course, position_offset=2, pad_id=1, segments=1)
+    ids = np.array([[0, 5, 6, 2, 1, 1], [5, 1, 6, 7, 1, 1]], "int32")
+    assert numbers(ours.positions(ids)).tolist() == [[2, 3, 4, 5, 1, 1], [2, 1, 3, 4, 1, 1]]
+    assert ours.position_embedding.input_dim == LENGTH + 2
+    with pytest.raises(ValueError, match=f"12 positions and max_length is {LENGTH}"):
+        ours((np.ones((1, 12), "int32"), np.zeros((1, 12), "int32")))
+
+
+@pytest.mark.parametrize("segments", [0, 1])
+def test_an_encoder_of_one_segment_or_none_does_not_look_at_segment_ids(course, rng, segments):
+    ours = randomized(encoder(course, segments=segments), rng)
+    ids, segment_ids = texts(rng)
+    one, other = ours((ids, segment_ids)), ours((ids, 0 * segment_ids))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(numbers(a), numbers(b))
+
+
+def test_an_output_that_is_not_tied_has_a_table_of_its_own(course, keras, rng, tmp_path):
+    ours = randomized(course.BertForPretraining(encoder(course), tie_word_embeddings=False), rng)
+    (ids, segments, positions), _ = batch_of(rng)
+    before = numbers(ours((ids, segments, positions))[0])
+    head = ours.masked_lm
+    table = head.output_embeddings
+    table.assign(2 * table)
+    after = numbers(ours((ids, segments, positions))[0]) - numbers(head.bias)
+    np.testing.assert_allclose(after, 2 * (before - numbers(head.bias)), rtol=1e-4, atol=1e-5)
+    ours.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numbers(again.masked_lm.output_embeddings), numbers(table))
+
+
 def test_a_text_that_is_too_long_and_a_setting_that_is_not_there_are_refused(course, rng):
     with pytest.raises(ValueError, match=f"12 positions and max_length is {LENGTH}"):
         encoder(course)((np.ones((1, 12), "int32"), np.zeros((1, 12), "int32")))

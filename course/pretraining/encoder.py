@@ -25,7 +25,8 @@ class BertEncoder(keras.Model):
         vocab_size: number of ids.
         num_layers, d_model, num_heads, d_ff: of the blocks.
         max_length: the longest input; each position has a row of its own in a learned table.
-        segments: how many texts an input may hold.
+        segments: how many texts an input may hold. With 1, as in RoBERTa, the segment ids are not
+            looked at; with 0, as in DistilBERT, there is no table for them either.
         dropout: rate on the sum of embeddings and on sublayer outputs.
         attention_dropout: rate on attention weights; None means `dropout`.
         epsilon: what layer normalization adds to the variance.
@@ -33,6 +34,9 @@ class BertEncoder(keras.Model):
         pad_id: the id that fills up after the last token; it is not attended to.
         initializer: of all kernels and tables; None means BERT's, a normal distribution with
             standard deviation 0.02, cut off at two of them.
+        position_offset: the row of the position table that the first token takes. RoBERTa's is
+            pad_id + 1, and it counts real tokens only: padding has the row before.
+        pooler_activation: of the layer behind the pooled vector; DistilBERT's is "relu".
         **settings: name and dtype, as any Keras layer takes them.
 
     Call arguments:
@@ -69,12 +73,15 @@ class BertEncoder(keras.Model):
         activation="gelu",
         pad_id=0,
         initializer=None,
+        position_offset=0,
+        pooler_activation="tanh",
         **settings,
     ):
         super().__init__(**layer_arguments(settings))
         if settings:
             raise TypeError(f"BertEncoder has no setting {', '.join(map(repr, settings))}.")
         self.d_model, self.pad_id = d_model, pad_id
+        self.max_length, self.segments, self.position_offset = max_length, segments, position_offset
         if initializer is None:
             initializer = keras.initializers.TruncatedNormal(stddev=0.02)
         self.initializer, dtype = keras.initializers.get(initializer), self.dtype_policy
@@ -84,8 +91,8 @@ class BertEncoder(keras.Model):
             return keras.layers.Embedding(size, d_model, drawn, dtype=dtype, name=name)
 
         self.token_embedding = embedding(vocab_size, "token_embedding")
-        self.position_embedding = embedding(max_length, "position_embedding")
-        self.segment_embedding = embedding(segments, "segment_embedding")
+        self.position_embedding = embedding(max_length + position_offset, "position_embedding")
+        self.segment_embedding = embedding(segments, "segment_embedding") if segments else None
         self.embedding_norm = layer_norm(epsilon, dtype, "embedding_norm")
         self.dropout = Dropout(dropout, dtype=dtype)
         self.encoder = Encoder(
@@ -104,7 +111,7 @@ class BertEncoder(keras.Model):
         )
         drawn = self.initializer.clone()
         self.pooler = keras.layers.Dense(
-            d_model, "tanh", kernel_initializer=drawn, dtype=dtype, name="pooler"
+            d_model, pooler_activation, kernel_initializer=drawn, dtype=dtype, name="pooler"
         )
         self.build()
 
@@ -128,7 +135,8 @@ class BertEncoder(keras.Model):
     def build(self, inputs_shape=None):
         """Makes the weights. All shapes are known, so the constructor calls it."""
         for table in (self.token_embedding, self.position_embedding, self.segment_embedding):
-            table.build((None, None))
+            if table is not None:
+                table.build((None, None))
         for part in (self.embedding_norm, self.encoder, self.pooler):
             part.build((None, None, self.d_model))
 
@@ -140,15 +148,25 @@ class BertEncoder(keras.Model):
 
     def embed(self, token_ids, segment_ids, training=None):
         """Token, position and segment: summed, normalized, dropout; `(batch, length, d_model)`."""
-        length, longest = ops.shape(token_ids)[1], self.position_embedding.input_dim
-        if isinstance(length, int) and length > longest:
+        length = ops.shape(token_ids)[1]
+        if isinstance(length, int) and length > self.max_length:
             raise ValueError(
-                f"the input has {length} positions and max_length is {longest}: cut the input, or "
-                "make the encoder with a larger max_length."
+                f"the input has {length} positions and max_length is {self.max_length}: cut the "
+                "input, or make the encoder with a larger max_length."
             )
-        x = self.token_embedding(token_ids) + self.segment_embedding(segment_ids)
-        x = x + self.position_embedding(ops.arange(length))  # (length, d_model) to every row
+        x = self.token_embedding(token_ids)
+        if self.segment_embedding is not None:
+            one = self.segments == 1
+            x = x + self.segment_embedding(ops.zeros_like(token_ids) if one else segment_ids)
+        x = x + self.position_embedding(self.positions(token_ids))
         return self.dropout(self.embedding_norm(x), training=training)
+
+    def positions(self, token_ids):
+        """The row of the position table for each token: `(length,)`, or `(batch, length)`."""
+        if not self.position_offset:
+            return ops.arange(ops.shape(token_ids)[1])
+        real = ops.cast(ops.not_equal(token_ids, self.pad_id), "int32")
+        return ops.cumsum(real, axis=1) * real + (self.position_offset - 1)
 
     def mask(self, token_ids):
         """Who may be attended to, `(batch, 1, length)`: every token that is not padding."""
@@ -168,8 +186,10 @@ class BertEncoder(keras.Model):
         return super().get_config() | {
             **{name: blocks[name] for name in names.split()},
             "vocab_size": self.token_embedding.input_dim,
-            "max_length": self.position_embedding.input_dim,
-            "segments": self.segment_embedding.input_dim,
+            "max_length": self.max_length,
+            "segments": self.segments,
+            "position_offset": self.position_offset,
+            "pooler_activation": keras.activations.serialize(self.pooler.activation),
             "pad_id": self.pad_id,
             "initializer": keras.initializers.serialize(self.initializer),
         }

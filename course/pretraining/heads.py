@@ -28,6 +28,7 @@ class MaskedLanguageModel(_OverEncoder):
 
     Args:
         encoder: a `BertEncoder`; its token embedding is the output projection too.
+        tie_word_embeddings: False gives the output a table of its own.
 
     Call arguments:
         inputs: those of the encoder.
@@ -38,9 +39,9 @@ class MaskedLanguageModel(_OverEncoder):
     Reference: Devlin et al. 2019, section 3.1, task 1; the layer between is in the authors' code.
     """
 
-    def __init__(self, encoder, **kwargs):
+    def __init__(self, encoder, tie_word_embeddings=True, **kwargs):
         super().__init__(encoder, **kwargs)
-        dtype = self.dtype_policy
+        dtype, self.tie_word_embeddings = self.dtype_policy, tie_word_embeddings
         block = encoder.encoder.blocks[0]
         self.transform = keras.layers.Dense(
             encoder.d_model,
@@ -56,6 +57,13 @@ class MaskedLanguageModel(_OverEncoder):
         for part in (self.transform, self.transform_norm):
             part.build((None, None, self.encoder.d_model))
         size = self.encoder.token_embedding.input_dim
+        self.output_embeddings = None
+        if not self.tie_word_embeddings:
+            self.output_embeddings = self.add_weight(
+                shape=(size, self.encoder.d_model),
+                initializer=self.encoder.initializer.clone(),
+                name="output_embeddings",
+            )
         self.bias = self.add_weight(shape=(size,), initializer="zeros", name="bias")
 
     def call(self, inputs, training=None):
@@ -65,7 +73,9 @@ class MaskedLanguageModel(_OverEncoder):
     def logits(self, vectors):
         """`(..., d_model)` → `(..., vocab_size)`."""
         vectors = self.transform_norm(self.transform(vectors))
-        table = ops.cast(self.encoder.token_embedding.embeddings, self.compute_dtype)
+        tied = self.encoder.token_embedding.embeddings
+        table = tied if self.tie_word_embeddings else self.output_embeddings
+        table = ops.cast(table, self.compute_dtype)  # (vocab_size, d_model)
         return ops.matmul(vectors, ops.transpose(table)) + ops.cast(self.bias, self.compute_dtype)
 
     def logits_at(self, sequence, positions):
@@ -82,6 +92,9 @@ class MaskedLanguageModel(_OverEncoder):
         flat = ops.reshape(sequence, (-1, self.encoder.d_model))  # (batch · length, d_model)
         rows = positions + length * ops.arange(batch, dtype=positions.dtype)[:, None]
         return self.logits(ops.take(flat, rows, axis=0))
+
+    def get_config(self):
+        return super().get_config() | {"tie_word_embeddings": self.tie_word_embeddings}
 
 
 @keras.saving.register_keras_serializable("course")
@@ -123,6 +136,7 @@ class BertForPretraining(_OverEncoder):
 
     Args:
         encoder: a `BertEncoder`.
+        tie_word_embeddings: see `MaskedLanguageModel`.
 
     Call arguments:
         inputs: triple of `token_ids` and `segment_ids`, `(batch, length)` each, and `positions`,
@@ -139,9 +153,9 @@ class BertForPretraining(_OverEncoder):
     Reference: Devlin et al. 2019, section 3.1 and appendix A.2.
     """
 
-    def __init__(self, encoder, **kwargs):
+    def __init__(self, encoder, tie_word_embeddings=True, **kwargs):
         super().__init__(encoder, **kwargs)
-        self.masked_lm = MaskedLanguageModel(encoder, name="masked_lm")
+        self.masked_lm = MaskedLanguageModel(encoder, tie_word_embeddings, name="masked_lm")
         self.next_sentence = NextSentence(encoder, name="next_sentence")
         names = ("masked_loss", "masked_accuracy", "next_accuracy")
         self.means = [keras.metrics.Mean(name=name) for name in names]
@@ -152,6 +166,9 @@ class BertForPretraining(_OverEncoder):
         sequence, pooled = self.encoder((token_ids, segment_ids), training=training)
         logits = self.masked_lm.logits_at(sequence, positions)
         return logits, self.next_sentence.classifier(pooled)
+
+    def get_config(self):
+        return super().get_config() | {"tie_word_embeddings": self.masked_lm.tie_word_embeddings}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         labels, next_labels = (ops.cast(each, "int32") for each in y)
