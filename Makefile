@@ -30,7 +30,7 @@ export PIP_NO_INPUT := 1
 # here would compile TensorFlow anew, longer than the import itself takes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help tour test lab build prove bench lint format constraints clean distclean
+.PHONY: help tour test lab build prove bench figures release lint format constraints clean distclean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,9 +61,12 @@ prove: $(INSTALLED) ## the proofs at full scale (hours): thousands of cases, lon
 
 bench: $(INSTALLED) ## the benchmarks; each prints its table
 	@for file in benchmarks/[a-z]*.py; do \
-		[ -e "$$file" ] || { echo "there is no benchmark yet"; break; }; \
+		[ "$$file" = benchmarks/summary.py ] && continue; \
 		echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
 	done
+
+figures: $(INSTALLED) ## write benchmarks/README.md and README's rows from the records
+	@$(BIN)/python benchmarks/summary.py
 
 lint: $(INSTALLED) ## ruff: lint and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -82,6 +85,17 @@ constraints: $(INSTALLED) ## remake constraints.txt from pyproject.toml, at the 
 	@grep -v -e '^nvidia-' -e '^cuda-' -e '^triton==' .constraints.all > .constraints.new
 	@rm .constraints.all; mv .constraints.new constraints.txt
 	@echo "constraints.txt: $$(wc -l < constraints.txt) versions. Next: make test"
+
+# The wheel is tried in an environment of its own, where nothing of this folder is in reach.
+release: $(INSTALLED) ## build sdist and wheel in dist/, and try the wheel
+	@rm -rf dist build/release
+	@$(BIN)/python -m build --installer uv --outdir dist . >/dev/null
+	@$(UV) venv --quiet --python $(BIN)/python build/release
+	@$(UV) pip install --quiet --python build/release/bin/python -c constraints.txt "$$(ls dist/*.whl)[jax]"
+	@cd build/release && COURSE_HOME=home KERAS_BACKEND=jax bin/course --version && \
+		COURSE_HOME=home KERAS_BACKEND=jax bin/course data verify world-questions && \
+		bin/python -c "from course import exercises; print(len(exercises.lessons()), 'lessons')"
+	@rm -rf build/release; ls -l dist
 
 clean: ## remove what was built (not .venv, not your progress)
 	@rm -rf build dist .cache .pytest_cache .ruff_cache .hypothesis

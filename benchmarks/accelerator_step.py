@@ -19,13 +19,12 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, record
 
 LAYERS, D_MODEL, D_FF, HEADS, VOCABULARY, DROPOUT = 6, 512, 2048, 8, 32_000, 0.1
 ROWS, LENGTH, SMOOTHING, STEPS, SEED = 128, 128, 0.1, 20, 0
-RESULT = Path(__file__).parent / "results" / "accelerator_step.json"
 
 
 def operations(rows=ROWS, length=LENGTH):
@@ -158,8 +157,7 @@ def serve(name, rounds):
 
 def main():
     global ROWS, LENGTH
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true")
+    parser = arguments_parser(__doc__, "accelerator_step")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--length", type=int, default=LENGTH)
@@ -201,8 +199,7 @@ def main():
             "tflop_a_step": round(operations(ROWS, LENGTH) / 1e12, 3),
             "rows": rows,
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
+        record("accelerator_step", result)
 
 
 if __name__ == "__main__":

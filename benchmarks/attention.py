@@ -8,18 +8,13 @@ called eagerly and compiled into a graph (tf.function or jax.jit, as training do
 interleaved. `--record` writes benchmarks/results/attention_cost.json, which lesson 02 shows.
 """
 
-import argparse
-import json
-import statistics
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, in_turns, medians, record
 
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
 D_MODEL, NUM_HEADS, REPEATS, SEED = 256, 4, 9, 0
-RESULT = Path(__file__).parent / "results" / "attention_cost.json"
 
 
 def timers(length):
@@ -62,19 +57,12 @@ def timers(length):
 def measure(length):
     """Median milliseconds of each timer, their repeats interleaved."""
     calls = timers(length)
-    times = {name: [] for name in calls}
-    for repeat in range(REPEATS + 2):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if repeat >= 2:  # the first calls compile and warm up
-                times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
+    seconds = medians(in_turns(calls, REPEATS))
+    return {name: 1000 * value for name, value in seconds.items()}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "attention_cost")
     arguments = parser.parse_args()
 
     from rich.console import Console
@@ -104,7 +92,6 @@ def main():
     for name, value in exponent.items():
         print(f"{name}: time grows as length ** {value:.2f} from length {LENGTHS[2]} on")
     if arguments.record:
-        RESULT.parent.mkdir(exist_ok=True)
         result = {
             "command": "python benchmarks/attention.py --record",
             "hardware": runtime.hardware(),
@@ -117,8 +104,7 @@ def main():
             f"{name.replace(' ', '_')}_ms": [round(row[name], 3) for row in rows]
             for name in rows[0]
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
+        record("attention_cost", result)
 
 
 if __name__ == "__main__":

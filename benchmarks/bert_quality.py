@@ -38,10 +38,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
+import _harness
 import numpy as np
 
 COMMAND = "python benchmarks/bert_quality.py --run FOLDER"
-RESULT = Path(__file__).parent / "results" / "bert_quality.json"
 HELD_OUT = 1000  # reviews
 PRETRAINING = {"d_model": 256, "num_layers": 4, "num_heads": 4, "d_ff": 1024, "stddev": 0.0625}
 RATES = {"pretrained": 1e-4, "random": 3e-4}
@@ -375,8 +375,7 @@ def record(arguments):
         "tasks": tasks,
         "curve": curve,
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"written to benchmarks/results/{RESULT.name}")
+    _harness.record("bert_quality", result)
 
 
 def main():

@@ -17,7 +17,6 @@ decoding_trained.json; lesson 06 shows both.
 """
 
 import argparse
-import json
 import os
 import re
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from _harness import record
 
 SIZES = {"num_layers": 4, "d_model": 128, "num_heads": 8, "d_ff": 512}
 VOCABULARY, PAD, END, FIRST_WORD = 8000, 0, 3, 4
@@ -416,9 +416,7 @@ def main():
             "speed": results,
             **cost,
         }
-        path = RESULTS / f"decoding_{'trained' if arguments.run else 'speed'}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{path.name}")
+        record(f"decoding_{'trained' if arguments.run else 'speed'}", result)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _harness import record
 
 RESULTS = Path(__file__).parent / "results"
 RATE, EPOCHS, SIZE, LENGTH, DROPOUT, DECAY = 1e-3, 3, 16, 64, 0.1, 0.01
@@ -169,9 +170,7 @@ def told(values):
 
 
 def write(name, result):
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"written to benchmarks/results/{path.name}")
+    record(f"{name}", result)
 
 
 def main():

@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _harness import record
 
 VOCABULARY, LENGTH, TEXTS, PAD, START, END, SEED = 30522, 128, 256, 0, 101, 102, 0
 SIZES = {"tiny": (2, 128), "mini": (4, 256)}
@@ -287,9 +288,7 @@ def main():
             "rounds": arguments.rounds,
             "rows": rows,
         }
-        path = RESULTS / "fine_tuning_step.json"
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{path.name}")
+        record("fine_tuning_step", result)
     return None
 
 

@@ -8,19 +8,16 @@ predicted with 8 to 128 words in view. Prints the accuracy of each, and the perp
 writes benchmarks/results/positions_reach.json, which lesson 03 shows.
 """
 
-import argparse
-import json
 import re
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, record
 
 TRAINED, LENGTHS = 32, (8, 16, 24, 32, 48, 64, 96, 128)
 D_MODEL, NUM_HEADS, NUM_LAYERS, BATCH, VOCABULARY = 64, 4, 2, 64, 2000
 KINDS = ("none", "waves", "learned", "rotary", "ALiBi")
-RESULT = Path(__file__).parent / "results" / "positions_reach.json"
 
 
 def words_of(split):
@@ -119,8 +116,7 @@ def measure(model, stream, targets):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "positions_reach")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -168,8 +164,7 @@ def main():
             "accuracy": {k: [round(a, 4) for a, _ in r.values()] for k, r in results.items()},
             "perplexity": {k: [round(p, 2) for _, p in r.values()] for k, r in results.items()},
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
+        record("positions_reach", result)
 
 
 if __name__ == "__main__":

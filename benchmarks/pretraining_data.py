@@ -9,14 +9,13 @@ pairs, packing and masking, done each epoch, pieces and whole words; of training
 which all take turns. `--record` writes benchmarks/results/pretraining_data.json.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-RESULT = Path(__file__).parent / "results" / "pretraining_data.json"
+from _harness import arguments_parser, record
+
 SOURCES = ["world-stories", "world-summaries/train/summary", "world-verdicts"]
 VOCABULARY, LENGTH, ROWS, SEED = 8000, 128, 32, 0
 MODELS = {"2 layers, d 128": (2, 128), "4 layers, d 256": (4, 256)}
@@ -69,8 +68,7 @@ def trainer(size, vocab_size, batches, steps):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "pretraining_data")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30, help="training steps a round")
     arguments = parser.parse_args()
@@ -128,7 +126,7 @@ def main():
             "tokens": len(corpus.tokens),
             "tokens_per_second": found,
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        record("pretraining_data", result)
 
 
 if __name__ == "__main__":

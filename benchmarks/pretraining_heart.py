@@ -8,14 +8,11 @@ texts of its own training and in new ones: how often the right name is ranked fi
 `--record` writes benchmarks/results/pretraining_heart.json, which lesson 07 shows.
 """
 
-import argparse
-import json
 import time
-from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, record
 
-RESULT = Path(__file__).parent / "results" / "pretraining_heart.json"
 FEW, ROUNDS, LENGTH, BATCH = 200, 5, 48, 16
 
 
@@ -72,8 +69,7 @@ def found(model, rows, wanted, names):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "pretraining_heart")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -129,8 +125,7 @@ def main():
             "rows": {"own": len(own[1]), "new": len(new[1])},
             "runs": results,
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
+        record("pretraining_heart", result)
 
 
 if __name__ == "__main__":

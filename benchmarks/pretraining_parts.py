@@ -10,15 +10,12 @@ that was replaced, that stayed. `--record` writes benchmarks/results/pretraining
 lesson 07 shows.
 """
 
-import argparse
-import json
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, record
 
-RESULT = Path(__file__).parent / "results" / "pretraining_parts.json"
 DRAWS = 4  # of masks over the validation text
 
 
@@ -111,8 +108,7 @@ def judged(model, recipe, corpus, tokenizer):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "pretraining_parts")
     parser.add_argument("--steps", type=int, default=480)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -167,8 +163,7 @@ def main():
             "steps": [recipe.steps // 10 * (k + 1) for k in range(10)],
             "runs": results,
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
+        record("pretraining_parts", result)
 
 
 if __name__ == "__main__":

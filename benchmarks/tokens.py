@@ -9,16 +9,13 @@ in those of `TokenBatches`. Nothing is timed. `--record` writes results/tokens_m
 lesson 01 shows.
 """
 
-import argparse
-import json
 import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, record
 
 SIZES, BATCH, SEED = (500, 1000, 2000, 4000, 8000, 16000), 64, 0
-RESULT = Path(__file__).parent / "results" / "tokens_multi30k.json"
 
 
 def words_of(text):
@@ -59,8 +56,7 @@ def measure(train, test):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "tokens_multi30k")
     arguments = parser.parse_args()
 
     from rich.console import Console
@@ -92,7 +88,7 @@ def main():
             "sizes": list(SIZES),
             "languages": found,
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        record("tokens_multi30k", result)
 
 
 if __name__ == "__main__":

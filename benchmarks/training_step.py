@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _harness import record
 
 LAYERS, D_MODEL, D_FF, HEADS, VOCABULARY, DROPOUT = 4, 128, 512, 8, 8000, 0.1
 ROWS, LENGTH, PADDING, MAX_TOKENS, SEED = 64, 32, 0.2, 4096, 0
@@ -431,9 +432,7 @@ def main():
             "rows": rows,
         }
         which = "parts" if arguments.parts else arguments.data
-        path = RESULTS / f"training_step{'_' + which if which else ''}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{path.name}")
+        record(f"training_step{'_' + which if which else ''}", result)
     return None
 
 

@@ -8,20 +8,17 @@ floating-point operations counted by formula and how many of them are done in a 
 `--record` writes benchmarks/results/transformer_cost.json, which lesson 04 shows.
 """
 
-import argparse
-import json
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, record
 
 NUM_LAYERS, D_MODEL, NUM_HEADS, D_FF, VOCABULARY = 4, 128, 8, 512, 8000
 LENGTHS, BATCH = (8, 16, 32, 64, 128, 256), 16
 BATCHES, LENGTH = (1, 4, 16, 64), 32
 SEED = 0
-RESULT = Path(__file__).parent / "results" / "transformer_cost.json"
 
 
 def forward_flops(batch, length):
@@ -74,8 +71,7 @@ def measure(model, batch, length, repeats):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "transformer_cost")
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
 
@@ -118,8 +114,7 @@ def main():
             for name in ("step", "forward"):
                 result[part][f"{name}_ms"] = [round(shapes[key][name], 2) for key in keys]
             result[part]["forward_gflop"] = [round(forward_flops(*key) / 1e9, 4) for key in keys]
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
+        record("transformer_cost", result)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,17 @@ same number of steps with the same learning rate. Prints the mean loss of the la
 that of guessing; `--record` writes benchmarks/results/transformer_depth.json for lesson 04.
 """
 
-import argparse
-import json
 import math
 import os
 import time
-from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, record
 
 DEPTHS = (1, 3, 6, 12)
 LENGTH, IDS, BATCH = 12, 16, 64
 D_MODEL, NUM_HEADS, D_FF, LEARNING_RATE, WARMUP = 32, 4, 128, 1e-3, 200
 KINDS = ("no residual", "post-norm", "post-norm with warm-up", "pre-norm")
-RESULT = Path(__file__).parent / "results" / "transformer_depth.json"
 
 
 def stack(kind, depth):
@@ -89,13 +86,11 @@ def write(loss, arguments):
         "guessing": round(math.log(IDS), 4),
         "loss": loss,
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"written to benchmarks/results/{RESULT.name}")
+    record("transformer_depth", result)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "transformer_depth")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -10,7 +10,6 @@ probabilities are calibrated; `--record` writes benchmarks/results/translation_p
 lesson 05 shows.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -18,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from _harness import arguments_parser, record
 
-RESULT = Path(__file__).parent / "results" / "translation_parts.json"
 BINS = 10
 
 
@@ -99,8 +98,7 @@ def calibration(model, batches):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true", help=f"write results/{RESULT.name}")
+    parser = arguments_parser(__doc__, "translation_parts")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -185,8 +183,7 @@ def main():
             "padding": round(batches.padding, 3),
             "runs": results,
         }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to benchmarks/results/{RESULT.name}")
+        record("translation_parts", result)
 
 
 if __name__ == "__main__":

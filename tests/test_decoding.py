@@ -5,6 +5,7 @@ raised, so that sentences end at different lengths.
 """
 
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -155,7 +156,11 @@ def marian_of(model):
     path = ROOT / "benchmarks" / "decoding.py"
     spec = importlib.util.spec_from_file_location("decoding_benchmark", path)
     benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
+    sys.path.insert(0, str(path.parent))  # as Python does for a script
+    try:
+        spec.loader.exec_module(benchmark)
+    finally:
+        sys.path.remove(str(path.parent))
     return benchmark.marian_of(model)
 
 

@@ -1,6 +1,6 @@
 """The course where students run it: replicas of Colab, and a wheel in an empty environment.
 
-The replicas have the versions of `../shared/colab` on this Python (Colab's own is 3.13, which
+The replicas have the versions of `tests/colab` on this Python (Colab's own is 3.13, which
 `COURSE_REPLICA_PYTHON` can name where it is installed). tests/environments.py builds them once.
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import environments
 import pytest
-from conftest import shared_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = [pytest.mark.environments, pytest.mark.slow]
@@ -40,10 +39,7 @@ def index_may_be_away():
 
 
 def replica(runtime: str, names: list[str], note) -> environments.Environment:
-    folder = shared_folder("colab")
-    if folder is None:
-        pytest.skip("no record of Colab's versions: ../shared/colab is not there")
-    record = folder / f"colab-{runtime}.txt"
+    record = ROOT / "tests" / "colab" / f"colab-{runtime}.txt"
     with index_may_be_away():
         requirements, differing = environments.replica_requirements(record, names)
         held = "" if differing else record.read_text(encoding="utf-8")
@@ -96,7 +92,7 @@ def says_not_written(shown: str) -> bool:
 @pytest.mark.parametrize("runtime", ["tpu", "gpu"])
 def test_the_replica_is_colab_to_the_letter(runtime, request):
     environment = request.getfixturevalue(runtime)
-    record = environments.read_versions(shared_folder("colab") / f"colab-{runtime}.txt")
+    record = environments.read_versions(ROOT / "tests" / "colab" / f"colab-{runtime}.txt")
     installed = environment.versions()
     named = environments.COLAB_COMMON + environments.COLAB_TENSORFLOW * (runtime == "gpu")
     assert {n: installed.get(n) for n in named if n in record} == {

@@ -17,7 +17,7 @@ from pathlib import Path
 import environments
 import pytest
 import yaml
-from conftest import installed, shared_folder
+from conftest import installed
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,10 +47,8 @@ FLOORS = [
 
 
 def colab_record(runtime: str) -> Path:
-    folder = shared_folder("colab")
-    if folder is None:
-        pytest.skip("no record of Colab's versions: ../shared/colab is not there")
-    return folder / f"colab-{runtime}.txt"
+    """What a Colab runtime has preinstalled, see tests/colab/README.md."""
+    return ROOT / "tests" / "colab" / f"colab-{runtime}.txt"
 
 
 def resolve(*options: object, python: str = COLAB_PYTHON, system="x86_64-manylinux_2_35", stdin=""):
@@ -188,6 +186,24 @@ def test_conda_users_get_the_same_packages():
 
 def test_no_lock_file_is_tracked():
     assert "uv.lock" not in {path.name for path in tracked()}
+
+
+def test_the_pages_of_figures_are_in_step_with_the_records():
+    done = subprocess.run(
+        [sys.executable, "benchmarks/summary.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_version_stands_in_one_place():
+    import course
+
+    assert "version" in PYPROJECT["dynamic"] and "version" not in PYPROJECT
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == course.__version__
 
 
 # --- the wheel ----------------------------------------------------------------------------------
