@@ -71,7 +71,7 @@ def text_files(folder):
 
 
 def pretrain(arguments):
-    from course.train_commands import recipe_from
+    from course.cli.train import recipe_from
 
     from course import pretraining, runtime
     from course.checkpoints import pretraining_start

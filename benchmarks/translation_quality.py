@@ -371,7 +371,7 @@ def main():
     if arguments.record and arguments.peer:
         return record_peer(arguments)
 
-    from course.train_commands import recipe_from
+    from course.cli.train import recipe_from
 
     from course import translation
 

@@ -485,7 +485,7 @@ curves(
 # - Example: with one weight `{"a.weight": np.array([[2.0]])}`, gradient 0.5, $m = v = 0$, step 1, rate 0.1 and decay
 #   0.1 the new weight is `[[1.88]]`, $m$ is `[[0.05]]` and $v$ `[[0.00025]]`. With `np.array([2.0])` it is `[1.9]`.
 # - Of use: `array.ndim`.
-# - Not to be called: the optimizers of `course.optimizers`.
+# - Not to be called: the optimizers of `course.training.optimizers`.
 
 
 # %% exercise="fine_tuning.adamw"

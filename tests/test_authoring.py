@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A lesson beside those of the course: one exercise to write, one to repair, one question.
 MODULE = """
-from course.exercises.declaration import Exercise, Lesson, Probe, Question, call
-from course.exercises.judging import Match
+from course.checks.declaration import Exercise, Lesson, Probe, Question, call
+from course.checks.judges import Match
 
 
 def exercise(name, points):

@@ -13,7 +13,7 @@ A handout is a folder with the notebook and `assignment.toml`, which the grader 
 All but `lesson` may be absent. `[points]` scales the points of an exercise's probes. `extra` is a
 folder beside the file with exercises of the instructor's own. Each stands in two files:
 
-    extra/recap.py          a module like course/exercises/start.py: LESSON, EXERCISES, QUESTIONS;
+    extra/recap.py          a module like course/exercises/start/: LESSON, EXERCISES, QUESTIONS;
                             ids begin with its name, as in "recap.three_masks"
     extra/cells/recap.py    its cells, in the format of a lesson's source; they follow the lesson's
 

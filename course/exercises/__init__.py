@@ -65,7 +65,9 @@ def defining(name, lesson=None):
 def _module(lesson):
     try:
         return importlib.import_module(f"course.exercises.{lesson}")
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != f"course.exercises.{lesson}":
+            raise  # the lesson is there, and what it imports is not
         known = ", ".join(lessons())
         raise KeyError(f"no lesson {lesson!r}; there are {known}") from None
 
