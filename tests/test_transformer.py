@@ -473,7 +473,7 @@ def test_the_cache_refuses_more_than_there_is_room_for(course, rng):
     source, _ = sentences(rng)
     with pytest.raises(ValueError, match="max_length = 9, and the model has 8 positions"):
         model.start_cache(source, 9)
-    with pytest.raises(ValueError, match="cache_index = 3 and 1 new words need 4 places"):
+    with pytest.raises(ValueError, match="cache_index = 3 and 1 new tokens need 4 places"):
         model.step(source[:, 0], model.start_cache(source, 3), 3)
 
 

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from course.attention import Dropout, padding_mask
+from course import attention
+from course.kernels import Dropout
 from course.transformer import Encoder
 from course.transformer.blocks import layer_arguments, layer_norm
 
@@ -170,7 +171,7 @@ class BertEncoder(keras.Model):
 
     def mask(self, token_ids):
         """Who may be attended to, `(batch, 1, length)`: every token that is not padding."""
-        return padding_mask(token_ids, self.pad_id)[:, None, :]
+        return attention.padding_mask(token_ids, self.pad_id)[:, None, :]
 
     def hidden_states(self, inputs):
         """What the embeddings and then each block return, a list of num_layers + 1 tensors."""

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from course.attention import Dropout
+from course.kernels import Dropout
 
 
 def gelu(x):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from course.attention import padding_mask
+from course import attention
 
 
 def label_smoothed_loss(labels, logits, smoothing=0.1, pad_id=0):
@@ -49,7 +49,7 @@ def masked_accuracy(labels, logits, pad_id=0):
 
 def mean_of_real(values, labels, pad_id=0):
     """The mean of values `(batch, length)` where `labels` are not padding; 0 if all are."""
-    real = ops.cast(padding_mask(labels, pad_id), "float32")
+    real = ops.cast(attention.padding_mask(labels, pad_id), "float32")
     return ops.sum(ops.cast(values, "float32") * real) / ops.maximum(ops.sum(real), 1.0)
 
 
@@ -134,7 +134,7 @@ class TeacherForcing(keras.Model):
         """(source ids, target ids without the last) → vectors `(batch, length, d_model)`."""
         source_ids, target_ids = inputs
         model = self.transformer
-        source_mask = padding_mask(source_ids, model.pad_id)
+        source_mask = attention.padding_mask(source_ids, model.pad_id)
         memory = model.encode(source_ids, training)
         return model.decode(target_ids, memory, source_mask, training)
 
@@ -142,7 +142,7 @@ class TeacherForcing(keras.Model):
         model, vectors, labels = self.transformer, y_pred, y
         if keras.backend.backend() == "tensorflow" and not self.jit_compile:
             # Logits only where there is a label; a compiled graph cannot have such a shape.
-            (real,) = ops.nonzero(ops.reshape(padding_mask(labels, model.pad_id), (-1,)))
+            (real,) = ops.nonzero(ops.reshape(attention.padding_mask(labels, model.pad_id), (-1,)))
             vectors = ops.take(ops.reshape(vectors, (-1, model.d_model)), real, axis=0)
             labels = ops.cast(ops.take(ops.reshape(labels, (-1,)), real, axis=0), "int32")
             table, bias = model.output_weights()
@@ -152,7 +152,7 @@ class TeacherForcing(keras.Model):
             logits = ops.cast(model.logits(vectors), "float32")
             nll = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
             nll = mean_of_real(nll, labels, model.pad_id)
-            tokens = ops.sum(ops.cast(padding_mask(labels, model.pad_id), "float32"))
+            tokens = ops.sum(ops.cast(attention.padding_mask(labels, model.pad_id), "float32"))
         self.nll.update_state(nll, sample_weight=tokens)
         if not self.smoothing:
             return nll
