@@ -12,8 +12,8 @@ import functools
 import keras
 from keras import ops
 
+from course import kernels
 from course import positions as encodings
-from course.kernels import Dropout
 
 
 def causal_mask(length):
@@ -68,7 +68,8 @@ def scaled_dot_product_attention(
             "may attend". A query that may attend to nothing gets weights and output of exactly 0.
         return_weights: whether to return the weights too.
         dropout: function of the weights, applied to them before they meet the values, such as a
-            `Dropout` layer (section 5.4); None means none. The weights returned are those before.
+            `kernels.Dropout` layer (section 5.4); None means none. The weights returned are those
+            before it.
         score_bias: float tensor, broadcastable to `(..., query_length, key_length)`, added to the
             scores before the mask.
 
@@ -240,7 +241,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.key_dense = projection("key")
         self.value_dense = projection("value")
         self.output_dense = projection("output")
-        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy)
+        self.dropout_layer = kernels.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, query_shape, key_shape=None, value_shape=None):
         key_shape = key_shape or query_shape

@@ -321,25 +321,6 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(attention, keras, rng,
     assert np.abs(drawn.mean(0) - still).max() < 5 * spread
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
-def test_dropout_drops_its_share_and_each_number_by_itself(attention, keras, dtype):
-    keras.utils.set_random_seed(0)
-    x = np.ones((301, 17, 9), "float32")  # an odd number of numbers
-    layer = attention.Dropout(0.3, dtype=dtype)
-    assert (numbers(layer(x, training=False)) == 1).all()
-    drawn, again = (numbers(layer(x, training=True)).astype("float32") for _ in range(2))
-    assert drawn.shape == x.shape and np.unique(drawn) == pytest.approx([0, 1 / 0.7], rel=1e-3)
-    kept, kept_again = drawn.ravel() > 0, again.ravel() > 0
-    for one, other, expected in (
-        (kept, kept, 0.7),
-        (kept, kept_again, 0.49),  # another draw at each call
-        (kept[:-1:2], kept[1::2], 0.49),  # the two that one draw decides about
-        (kept[:-2], kept[2:], 0.49),
-    ):
-        spread = (expected * (1 - expected) / one.size) ** 0.5
-        assert abs((one & other).mean() - expected) < 5 * spread
-
-
 def test_it_is_saved_and_loaded_with_all_its_settings(attention, keras, tmp_path, words):
     settings = {"dropout": 0.25, "use_bias": False, "kernel_initializer": "he_normal"}
     settings["positions"] = "rotary"

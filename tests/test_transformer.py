@@ -263,7 +263,7 @@ def test_the_whole_model_is_torchs_transformer(course, torch, rng, norm, note):
 def test_gelu_and_its_gradient_are_those_of_the_normal_distribution(course, keras, rng, backend):
     from scipy.stats import norm
 
-    from course.transformer.feed_forward import gelu
+    from course.kernels import gelu
 
     x = np.linspace(-12, 12, 97).astype("float32")
     x64, layer = x.astype("float64"), keras.layers.Dense(97, gelu, use_bias=False)

@@ -3,8 +3,7 @@
 import keras
 from keras import ops
 
-from course import attention
-from course.kernels import Dropout
+from course import attention, kernels
 from course.transformer import Encoder
 from course.transformer.blocks import layer_arguments, layer_norm
 
@@ -95,7 +94,7 @@ class BertEncoder(keras.Model):
         self.position_embedding = embedding(max_length + position_offset, "position_embedding")
         self.segment_embedding = embedding(segments, "segment_embedding") if segments else None
         self.embedding_norm = layer_norm(epsilon, dtype, "embedding_norm")
-        self.dropout = Dropout(dropout, dtype=dtype)
+        self.dropout = kernels.Dropout(dropout, dtype=dtype)
         self.encoder = Encoder(
             num_layers,
             d_model,

@@ -3,8 +3,7 @@
 import keras
 from keras import ops
 
-from course import attention
-from course.kernels import Dropout
+from course import attention, kernels
 from course.positions import AddPositions
 from course.transformer.blocks import Decoder, Encoder, layer_arguments
 
@@ -86,7 +85,7 @@ class Transformer(keras.Model):
             self.source_positions = AddPositions(positions, max_length, dtype=dtype)
             self.target_positions = AddPositions(positions, max_length, dtype=dtype)
             positions = None
-        self.dropout = Dropout(dropout, dtype=dtype)
+        self.dropout = kernels.Dropout(dropout, dtype=dtype)
         sizes = (num_layers, d_model, num_heads, d_ff)
         settings |= {"dropout": dropout, "positions": positions, "dtype": dtype}
         self.encoder = Encoder(*sizes, **settings, name="encoder")
