@@ -7,12 +7,13 @@ Masks are boolean and True means "may attend" or "is a real token", everywhere i
 """
 
 import contextlib
+import functools
 
 import keras
 from keras import ops
 
-from course import runtime
-from course.positions import alibi_bias, rotary
+from course import kernels
+from course import positions as encodings
 
 
 def causal_mask(length):
@@ -45,8 +46,19 @@ def padding_mask(token_ids, pad_id=0):
     return ops.not_equal(token_ids, pad_id)
 
 
-def scaled_dot_product_attention(query, key, value, attention_mask=None, return_weights=False):
+def scaled_dot_product_attention(
+    query,
+    key,
+    value,
+    attention_mask=None,
+    return_weights=False,
+    *,
+    dropout=None,
+    score_bias=None,
+):
     """softmax(Q Kᵀ / √d_k) V: each query takes a weighted mean of the values.
+
+    Every attention of this course is a call of this function.
 
     Args:
         query: float tensor `(..., query_length, d_k)`.
@@ -55,6 +67,11 @@ def scaled_dot_product_attention(query, key, value, attention_mask=None, return_
         attention_mask: boolean, broadcastable to `(..., query_length, key_length)`; True means
             "may attend". A query that may attend to nothing gets weights and output of exactly 0.
         return_weights: whether to return the weights too.
+        dropout: function of the weights, applied to them before they meet the values, such as a
+            `kernels.Dropout` layer (section 5.4); None means none. The weights returned are those
+            before it.
+        score_bias: float tensor, broadcastable to `(..., query_length, key_length)`, added to the
+            scores before the mask.
 
     Returns:
         The output `(..., query_length, d_v)` in the dtype of `value`; with `return_weights`, the
@@ -79,13 +96,26 @@ def scaled_dot_product_attention(query, key, value, attention_mask=None, return_
         )
     d_k = query.shape[-1]
     scores = ops.matmul(query * d_k**-0.5, ops.swapaxes(key, -1, -2))  # (..., q, k)
-    weights = _masked_softmax(scores, attention_mask)  # (..., q, k)
-    output = ops.matmul(ops.cast(weights, value.dtype), value)  # (..., q, d_v)
+    weights = masked_softmax(scores, attention_mask, score_bias)  # (..., q, k)
+    kept = weights if dropout is None else dropout(weights)
+    output = ops.matmul(ops.cast(kept, value.dtype), value)  # (..., q, d_v)
     return (output, weights) if return_weights else output
 
 
-def _masked_softmax(scores, attention_mask, score_bias=None):
-    """Softmax over the keys that a query may see; a row with none of them is exactly 0."""
+def masked_softmax(scores, attention_mask=None, score_bias=None):
+    """Softmax over the keys that a query may see; a row with none of them is exactly 0.
+
+    Args:
+        scores: float tensor `(..., query_length, key_length)`.
+        attention_mask: boolean, broadcastable to the scores; True means "may attend".
+        score_bias: float tensor, broadcastable to the scores and added to them, or None.
+
+    Returns:
+        Weights of the shape and dtype of the scores.
+
+    Raises:
+        TypeError: if the mask is not boolean.
+    """
     # Half precision runs out of digits in a long sum of exponentials: do the softmax in float32.
     dtype = scores.dtype
     scores = ops.cast(scores, "float32") if dtype in ("float16", "bfloat16") else scores
@@ -128,55 +158,11 @@ def recorded_weights():
         _recordings.pop()
 
 
-def _write(cache, new, index):
-    """The cache `(batch, heads, max_length, d_head)` with new words in it from `index` on."""
-    max_length, length = cache[0].shape[2], new[0].shape[2]
-    known = all(isinstance(number, int) for number in (index, length, max_length))
-    if known and index + length > max_length:  # in a graph such a write lands too early, silently
-        raise ValueError(
-            f"cache_index = {index} and {length} new words need {index + length} places, and the "
-            f"cache has {max_length}: make a longer cache, or stop before its end."
-        )
-    return tuple(
-        ops.slice_update(old, (0, 0, index, 0), ops.cast(part, old.dtype))
-        for old, part in zip(cache, new, strict=True)
-    )
-
-
-@keras.saving.register_keras_serializable("course")
-class Dropout(keras.layers.Dropout):
-    """`keras.layers.Dropout`, with 16 random bits for each number instead of 32.
-
-    TensorFlow's draws are slow on a CPU; here one decides about two numbers, at a rate rounded to a
-    multiple of 1 / 65,536. On JAX, and on accelerators, it is Keras' own layer.
-
-    Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
-    """
-
-    def call(self, inputs, training=False):
-        if not training or not 0 < self.rate < 1 or self.noise_shape is not None:
-            return super().call(inputs, training=training)
-        if keras.backend.backend() != "tensorflow" or runtime.accelerator() != "cpu":
-            return super().call(inputs, training=training)
-        shape = ops.shape(inputs)
-        count = 1
-        for size in shape:
-            count = count * size
-        draws = keras.random.randint(
-            ((count + 1) // 2, 1), -(2**31), 2**31 - 1, seed=self.seed_generator
-        )
-        halves = ops.reshape(ops.view(draws, "uint16"), (-1,))[:count]
-        levels = 1 << 16
-        dropped = round(self.rate * levels)
-        kept = ops.reshape(halves, shape) >= ops.convert_to_tensor(dropped, "uint16")
-        return inputs * (ops.cast(kept, inputs.dtype) * (levels / (levels - dropped)))
-
-
 @keras.saving.register_keras_serializable("course")
 class MultiHeadAttention(keras.layers.Layer):
-    """Several attentions side by side, each in its own projection of the same words.
+    """Several attentions side by side, each in its own projection of the same tokens.
 
-    One softmax gives one weighted mean, so one head can answer one question about a word. Heads
+    One softmax gives one weighted mean, so one head can answer one question about a token. Heads
     ask several with the multiplications of one: each works in d_model / num_heads dimensions.
 
     Args:
@@ -198,26 +184,18 @@ class MultiHeadAttention(keras.layers.Layer):
         return_weights: whether to return the weights `(batch, num_heads, query_length,
             key_length)` beside the output.
         score_bias: float, broadcastable to the weights' shape, added to the scores before the mask.
-        cache: pair of keys and values, each `(batch, num_heads, max_length, d_head)`, of words
-            that were projected in earlier calls. Then key_length above is max_length.
-        cache_index: integer or integer tensor, the position of the first new word. Its keys and
-            values, made from `key` and `value`, are written into the cache from there on, and
-            query `i` sees positions up to `cache_index + i` (and what `attention_mask` leaves of
-            them). None: the cache is read as it is, and `key` and `value` are not looked at; so
-            cross-attention projects its keys once, with `keys_and_values`.
 
     Returns:
-        `(batch, query_length, d_model)`; with `return_weights` or `cache` a tuple of it, the
-        weights if asked for, and the cache with the new words in it if one was given. For a fully
-        masked query the attention is exactly 0, so that the output is the output projection's bias.
+        `(batch, query_length, d_model)`; with `return_weights` the pair of it and the weights. For
+        a fully masked query the attention is exactly 0, so that the output is the output
+        projection's bias.
 
     Raises:
-        ValueError: if `cache_index` is given without `cache`.
+        ValueError: if `num_heads` does not divide `d_model`, or `positions` is none of the three.
 
     Example:
         >>> layer = MultiHeadAttention(num_heads=8, d_model=512)
-        >>> output = layer(words, attention_mask=causal_mask(length))
-        >>> output, cache = layer(next_word, cache=cache, cache_index=length)
+        >>> output = layer(vectors, attention_mask=causal_mask(length))
 
     Reference: Vaswani et al. 2017, section 3.2.2.
     """
@@ -263,7 +241,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.key_dense = projection("key")
         self.value_dense = projection("value")
         self.output_dense = projection("output")
-        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy)
+        self.dropout_layer = kernels.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, query_shape, key_shape=None, value_shape=None):
         key_shape = key_shape or query_shape
@@ -281,58 +259,52 @@ class MultiHeadAttention(keras.layers.Layer):
         return_weights=False,
         training=None,
         score_bias=None,
-        cache=None,
-        cache_index=None,
         mask=None,  # what Keras carries along from Embedding(mask_zero=True): `mask` where query
         query_mask=None,  # is the only tensor that is passed, else one for each
         key_mask=None,
     ):
-        if cache_index is not None and cache is None:
-            raise ValueError(
-                f"cache_index = {cache_index} says where to write and cache is None: "
-                "pass the pair of tensors to write into."
-            )
-        if cache is None and key is None:
-            key_mask = mask if query_mask is None else query_mask
+        if key is None:
+            key, key_mask = query, mask if query_mask is None else query_mask
+        attention_mask = self.masks_for_heads(attention_mask, key_mask)
+        query = self.project_query(query)  # (batch, heads, q, d_head)
+        key, value = self.keys_and_values(key, value)  # (batch, heads, k, d_head)
+        output, weights = self.attend(query, key, value, attention_mask, score_bias, training)
+        return (output, weights) if return_weights else output
+
+    def masks_for_heads(self, attention_mask, key_mask=None):
+        """One boolean mask that broadcasts to `(batch, num_heads, query_length, key_length)`.
+
+        Args:
+            attention_mask: as the layer takes it, or None.
+            key_mask: boolean `(batch, key_length)`, True where a key is real, or None.
+
+        Returns:
+            A boolean tensor, or None where both are.
+        """
         if attention_mask is not None and len(attention_mask.shape) == 3:
             attention_mask = attention_mask[:, None, :, :]  # the same for every head
-        if cache is None and key_mask is not None:
+        if key_mask is not None:
             # (batch, 1, 1, k): hides keys, not queries
             attention_mask = combine_masks(attention_mask, key_mask[:, None, None, :])
+        return attention_mask
 
-        start = 0 if cache_index is None else cache_index
-        if cache is not None and cache_index is None:
-            key, value = cache  # (batch, heads, k, d_head)
-        else:
-            key = query if key is None else key
-            key, value = self.keys_and_values(key, value, start)  # (batch, heads, k, d_head)
-        query = self.split_heads(self.query_dense(query))  # (batch, heads, q, d_head)
-        length = ops.shape(query)[2]
+    def project_query(self, query, start=0):
+        """Queries, split into heads and, if rotary, turned.
+
+        Args:
+            query: `(batch, query_length, d_model)`.
+            start: position of the first query, an integer or integer tensor.
+
+        Returns:
+            `(batch, num_heads, query_length, d_head)`.
+        """
+        query = self.split_heads(self.query_dense(query))
         if self.positions == "rotary":
-            query = rotary(query, start + ops.arange(length))
-        if cache_index is not None:
-            key, value = cache = _write(cache, (key, value), cache_index)  # (…, max_length, d_head)
-            position = start + ops.arange(length)  # (q,)
-            written = position[:, None] >= ops.arange(ops.shape(key)[2])  # (q, max_length)
-            attention_mask = combine_masks(attention_mask, written)
-        if self.positions == "alibi":
-            penalty = alibi_bias(self.num_heads, length, ops.shape(key)[2], start)  # (heads, q, k)
-            score_bias = penalty if score_bias is None else score_bias + penalty
-
-        # scaled_dot_product_attention in its two halves: dropout falls between them (section 5.4).
-        scores = ops.matmul(query * self.d_head**-0.5, ops.swapaxes(key, -1, -2))
-        weights = _masked_softmax(scores, attention_mask, score_bias)  # (batch, heads, q, k)
-        if _recordings:
-            _recordings[-1].append((self.path, weights))
-        kept = self.dropout_layer(weights, training=training) if self.dropout else weights
-        heads = ops.matmul(kept, value)  # (batch, heads, q, d_head)
-        output = self.output_dense(self.merge_heads(heads))  # (batch, q, d_model)
-        if cache is None:
-            return (output, weights) if return_weights else output
-        return (output, weights, cache) if return_weights else (output, cache)
+            query = encodings.rotary(query, start + ops.arange(ops.shape(query)[2]))
+        return query
 
     def keys_and_values(self, key, value=None, start=0):
-        """What a cache holds: projected keys and values, split into heads and, if rotary, turned.
+        """Projected keys and values, split into heads and the keys, if rotary, turned.
 
         Args:
             key: `(batch, key_length, d_model)`.
@@ -345,8 +317,43 @@ class MultiHeadAttention(keras.layers.Layer):
         value = self.split_heads(self.value_dense(key if value is None else value))
         key = self.split_heads(self.key_dense(key))
         if self.positions == "rotary":
-            key = rotary(key, start + ops.arange(ops.shape(key)[2]))
+            key = encodings.rotary(key, start + ops.arange(ops.shape(key)[2]))
         return key, value
+
+    def attend(
+        self, query, key, value, attention_mask=None, score_bias=None, training=None, start=0
+    ):
+        """Equation 1 in each head, and the projection of all heads together.
+
+        Args:
+            query: `(batch, num_heads, query_length, d_head)`, what `project_query` returns.
+            key, value: `(batch, num_heads, key_length, d_head)`, what `keys_and_values` returns.
+            attention_mask: boolean, broadcastable to the weights, or None.
+            score_bias: float, broadcastable to the weights, or None.
+            training: whether weights are dropped.
+            start: position of the first query, an integer or integer tensor.
+
+        Returns:
+            Pair of the output `(batch, query_length, d_model)` and the weights `(batch, num_heads,
+            query_length, key_length)`.
+        """
+        if self.positions == "alibi":
+            lengths = (ops.shape(query)[2], ops.shape(key)[2])
+            bias = encodings.alibi_bias(self.num_heads, *lengths, start)  # (heads, q, k)
+            score_bias = bias if score_bias is None else score_bias + bias
+        drop = functools.partial(self.dropout_layer, training=training) if self.dropout else None
+        heads, weights = scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attention_mask,
+            return_weights=True,
+            dropout=drop,
+            score_bias=score_bias,
+        )  # (batch, heads, q, d_head), (batch, heads, q, k)
+        if _recordings:
+            _recordings[-1].append((self.path, weights))
+        return self.output_dense(self.merge_heads(heads)), weights
 
     @property
     def d_head(self):

@@ -1,7 +1,7 @@
-"""Telling attention where a word stands: four encodings (lesson 03).
+"""Telling attention where a token stands: four encodings (lesson 03).
 
-Attention compares contents only: permute the words and the outputs are permuted with them. The
-module reads in the order of the papers: waves that are added to the words (Vaswani et al. 2017,
+Attention compares contents only: permute the tokens and the outputs are permuted with them. The
+module reads in the order of the papers: waves that are added to the tokens (Vaswani et al. 2017,
 section 3.5), a table that is learned (Gehring et al. 2017), rotations of queries and keys (Su et
 al. 2021), and a penalty on distance in the scores (Press et al. 2022).
 """
@@ -25,18 +25,13 @@ def sinusoidal_encoding(length, d_model, start=0):
         start: the first position.
 
     Returns:
-        float32 tensor `(length, d_model)`.
+        float32 NumPy array `(length, d_model)`, which belongs to no graph.
 
     Raises:
         ValueError: if d_model is odd.
 
     Reference: Vaswani et al. 2017, section 3.5.
     """
-    return ops.convert_to_tensor(_waves(length, d_model, start))
-
-
-def _waves(length, d_model, start=0):
-    """The table as a NumPy array, which belongs to no graph."""
     if d_model % 2:
         raise ValueError(f"d_model = {d_model} is odd: sines and cosines come in pairs.")
     position = np.arange(start, start + length, dtype="float64")[:, None]
@@ -141,7 +136,7 @@ def alibi_bias(num_heads, query_length, key_length=None, start=None):
 
 @keras.saving.register_keras_serializable("course")
 class AddPositions(keras.layers.Layer):
-    """Adds an encoding of its position to each word: waves or a learned table.
+    """Adds an encoding of its position to each token: waves or a learned table.
 
     Args:
         kind: "sinusoidal" or "learned".
@@ -149,7 +144,7 @@ class AddPositions(keras.layers.Layer):
 
     Call arguments:
         x: `(batch, length, d_model)`.
-        start: position of the first word, an integer or an integer tensor; for decoding one word
+        start: position of the first token, an integer or an integer tensor; for decoding one token
             at a time.
 
     Returns:
@@ -178,7 +173,7 @@ class AddPositions(keras.layers.Layer):
                 name="table",
             )
         else:
-            self.table = _waves(self.max_length, shape[-1])
+            self.table = sinusoidal_encoding(self.max_length, shape[-1])
 
     def call(self, x, start=0):
         length = ops.shape(x)[1]

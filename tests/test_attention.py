@@ -321,25 +321,6 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(attention, keras, rng,
     assert np.abs(drawn.mean(0) - still).max() < 5 * spread
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
-def test_dropout_drops_its_share_and_each_number_by_itself(attention, keras, dtype):
-    keras.utils.set_random_seed(0)
-    x = np.ones((301, 17, 9), "float32")  # an odd number of numbers
-    layer = attention.Dropout(0.3, dtype=dtype)
-    assert (numbers(layer(x, training=False)) == 1).all()
-    drawn, again = (numbers(layer(x, training=True)).astype("float32") for _ in range(2))
-    assert drawn.shape == x.shape and np.unique(drawn) == pytest.approx([0, 1 / 0.7], rel=1e-3)
-    kept, kept_again = drawn.ravel() > 0, again.ravel() > 0
-    for one, other, expected in (
-        (kept, kept, 0.7),
-        (kept, kept_again, 0.49),  # another draw at each call
-        (kept[:-1:2], kept[1::2], 0.49),  # the two that one draw decides about
-        (kept[:-2], kept[2:], 0.49),
-    ):
-        spread = (expected * (1 - expected) / one.size) ** 0.5
-        assert abs((one & other).mean() - expected) < 5 * spread
-
-
 def test_it_is_saved_and_loaded_with_all_its_settings(attention, keras, tmp_path, words):
     settings = {"dropout": 0.25, "use_bias": False, "kernel_initializer": "he_normal"}
     settings["positions"] = "rotary"
@@ -433,8 +414,11 @@ def test_a_bias_is_added_to_the_scores_before_the_mask(attention, rng, words):
 
 @pytest.mark.parametrize("positions", [None, "rotary", "alibi"])
 def test_a_cache_gives_what_causal_attention_gives(attention, keras, rng, words, positions):
-    """Three words at once, then one at a time; the cache has room left at its end."""
-    layer = with_biases(attention.MultiHeadAttention(3, 12, positions=positions), rng, words[1])
+    """Three tokens at once, then one at a time; the cache has room left at its end."""
+    from course.transformer import CachedMultiHeadAttention
+
+    layer = CachedMultiHeadAttention(3, 12, positions=positions)
+    layer = with_biases(layer, rng, words[1])
     hidden = np.ones((2, 1, 10), bool)
     hidden[1, 0, 1] = False  # a mask of the caller's counts too
     causal = numbers(attention.causal_mask(7)) & hidden[..., :7]
@@ -463,8 +447,10 @@ def layer_keys(layer, words):
 
 
 def test_keys_of_another_sentence_are_projected_once(attention, rng, words):
+    from course.transformer import CachedMultiHeadAttention
+
     query, key, value = words
-    layer = with_biases(attention.MultiHeadAttention(3, 12), rng, *words)
+    layer = with_biases(CachedMultiHeadAttention(3, 12), rng, *words)
     mask = some_mask(rng, 2, 1, 7)
     made = layer.keys_and_values(key, value)
     output, same = layer(query, cache=made, attention_mask=mask)
@@ -475,11 +461,13 @@ def test_keys_of_another_sentence_are_projected_once(attention, rng, words):
 
 
 def test_a_cache_that_cannot_be_written_is_refused(attention, rng, words):
-    layer = attention.MultiHeadAttention(3, 12)
+    from course.transformer import CachedMultiHeadAttention
+
+    layer = CachedMultiHeadAttention(3, 12)
     with pytest.raises(ValueError, match="cache is None"):
         layer(words[0], cache_index=0)
     cache = tuple(np.zeros((2, 3, 6, 4), "float32") for _ in range(2))
-    with pytest.raises(ValueError, match="cache_index = 2 and 5 new words need 7 places"):
+    with pytest.raises(ValueError, match="cache_index = 2 and 5 new tokens need 7 places"):
         layer(words[0], cache=cache, cache_index=2)
     with pytest.raises(ValueError, match="positions = 'rope'"):
         attention.MultiHeadAttention(3, 12, positions="rope")
@@ -494,6 +482,38 @@ def test_weights_are_recorded_where_asked_and_nowhere_else(attention, rng, words
     first(words[0])
     assert [name for name, _ in outer] == ["a"] and [name for name, _ in inner] == ["b"]
     assert (numbers(inner[0][1]) == numbers(expected)).all()
+
+
+# One place
+
+
+def test_one_attention_in_another_place_changes_every_model(attention, keras, rng, monkeypatch):
+    """What lets a student put an attention of their own into the whole course."""
+    from course.pretraining import BertEncoder
+    from course.transformer import Transformer
+
+    plain, calls = attention.scaled_dot_product_attention, []
+
+    def twice_as_much(*arguments, **settings):
+        calls.append(arguments[0].shape)
+        output, weights = plain(*arguments, **settings)
+        return 2 * output, weights
+
+    ids, x = rng.integers(1, 9, (2, 4)).astype("int32"), rng.normal(size=(1, 3, 8))
+    heads, model = attention.MultiHeadAttention(2, 8), Transformer(1, 8, 2, 16, 9, 9)
+    bert, cache = BertEncoder(9, 1, 8, 2, 16), model.start_cache(ids, 3)
+    models = [
+        (1, lambda: heads(x)),
+        (3, lambda: model((ids, ids))),
+        (2, lambda: model.step(ids[:, 0], cache, 0)[0]),
+        (1, lambda: bert((ids, ids * 0))[0]),
+    ]
+    for count, call in models:
+        before, calls[:] = numbers(call()), []
+        monkeypatch.setattr(attention, "scaled_dot_product_attention", twice_as_much)
+        after = numbers(call())
+        monkeypatch.undo()
+        assert len(calls) == count and np.abs(before - after).max() > 1e-3
 
 
 # Real input

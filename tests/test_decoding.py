@@ -12,7 +12,7 @@ import pytest
 from conftest import PROVING, ROOT, numbers
 
 from course.checks.judges import error as parity_error
-from course.decoding import compilation, logits_processors, search
+from course.decoding import compilation, search
 
 pytestmark = pytest.mark.backend
 
@@ -562,18 +562,6 @@ def test_the_penalty_divides_what_is_positive_and_multiplies_what_is_not(decodin
     ids = np.array([[0, 1, 0], [2, -1, -1]])
     found = numbers(decoding.repetition_penalty(logits, ids, 2.0))
     assert found.tolist() == [[1.0, -4.0, 1.0, -1.0], [2.0, -2.0, 0.5, -1.0]]
-
-
-@pytest.mark.grid
-@pytest.mark.parametrize("size", [3, 16, 97, 1000, 8000])
-@pytest.mark.parametrize("k", [1, 2, 8])
-def test_the_largest_are_found_in_their_blocks(decoding, rng, size, k):
-    k = min(k, size)
-    x = rng.permutation(9 * size).reshape(9, size).astype("float32")
-    x[0, : size // 2] = -np.inf
-    values, at = map(numbers, logits_processors.largest_of(x, k))
-    assert (at == np.argsort(-x, axis=1, kind="stable")[:, :k]).all()
-    assert (values == np.take_along_axis(x, at, 1)).all()
 
 
 # Graphs

@@ -263,7 +263,7 @@ def test_the_whole_model_is_torchs_transformer(course, torch, rng, norm, note):
 def test_gelu_and_its_gradient_are_those_of_the_normal_distribution(course, keras, rng, backend):
     from scipy.stats import norm
 
-    from course.transformer.feed_forward import gelu
+    from course.kernels import gelu
 
     x = np.linspace(-12, 12, 97).astype("float32")
     x64, layer = x.astype("float64"), keras.layers.Dense(97, gelu, use_bias=False)
@@ -473,7 +473,7 @@ def test_the_cache_refuses_more_than_there_is_room_for(course, rng):
     source, _ = sentences(rng)
     with pytest.raises(ValueError, match="max_length = 9, and the model has 8 positions"):
         model.start_cache(source, 9)
-    with pytest.raises(ValueError, match="cache_index = 3 and 1 new words need 4 places"):
+    with pytest.raises(ValueError, match="cache_index = 3 and 1 new tokens need 4 places"):
         model.step(source[:, 0], model.start_cache(source, 3), 3)
 
 

@@ -13,8 +13,9 @@ from course.checkpoints import layout
 from course.checkpoints.opening import files_of, no_weights, preset_arrays, read_json
 from course.checkpoints.shards import INDEX, SINGLE, CheckpointError, read_tensors, write_tensors
 from course.checkpoints.vocabulary import load_tokenizer, save_tokenizer
+from course.kernels import gelu
 from course.pretraining import BertEncoder, BertForPretraining
-from course.transformer.feed_forward import gelu, gelu_tanh
+from course.transformer.feed_forward import gelu_tanh
 
 ACTIVATIONS = {
     "gelu": "gelu",

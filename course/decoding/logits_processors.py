@@ -5,6 +5,8 @@ import functools
 import numpy as np
 from keras import ops
 
+from course import kernels
+
 NEVER = -np.inf
 
 
@@ -38,7 +40,7 @@ def top_k(logits, k):
 
     Reference: Fan et al. 2018, "Hierarchical Neural Story Generation", section 5.
     """
-    smallest = largest_of(logits, min(k, logits.shape[-1]))[0][:, -1:]  # (rows, 1)
+    smallest = kernels.top_k(logits, min(k, logits.shape[-1]))[0][:, -1:]  # (rows, 1)
     return ops.where(logits >= smallest, logits, NEVER)
 
 
@@ -61,7 +63,7 @@ def best_continuations(logits, n, never):
     logits = ops.cast(logits, "float32")
     size = logits.shape[-1]
     # Enough that `n` are left without those never to be written; the rest of the row is not sorted.
-    values, ids = largest_of(logits, min(n + len(never), size))
+    values, ids = kernels.top_k(logits, min(n + len(never), size))
     largest = values[:, :1]
     total = ops.sum(ops.exp(logits - largest), axis=-1, keepdims=True)
     log_p = values - largest - ops.log(total)
@@ -70,29 +72,6 @@ def best_continuations(logits, n, never):
         log_p, at = ops.top_k(log_p, min(n, size))
         ids = ops.take_along_axis(ids, at, axis=1)
     return ops.cast(ids, "int32"), log_p
-
-
-def largest_of(x, k):
-    """`ops.top_k` of wide rows `(rows, size)`, several times as fast.
-
-    The k largest stand in the k blocks with the largest maxima: only those need sorting.
-    """
-    size = x.shape[-1]
-    width = int((size / k) ** 0.5)
-    if width < 4:
-        return ops.top_k(x, k)
-    fitting = [w for w in range(width // 2, 2 * width) if size % w == 0]
-    width = min(fitting, key=lambda w: abs(w - width), default=width)
-    missing = -size % width
-    x = ops.pad(x, ((0, 0), (0, missing)), constant_values=NEVER) if missing else x
-    count = (size + missing) // width
-    blocks = ops.reshape(x, (-1, count, width))
-    _, block = ops.top_k(ops.max(blocks, axis=-1), k)  # (rows, k)
-    block = ops.sort(block, axis=-1)  # equal logits come in the order of their ids
-    row = ops.arange(ops.shape(x)[0], dtype=block.dtype)[:, None]
-    chosen = ops.take(ops.reshape(blocks, (-1, width)), row * count + block, axis=0)
-    values, at = ops.top_k(ops.reshape(chosen, (-1, k * width)), k)  # (rows, k)
-    return values, ops.take_along_axis(block, at // width, axis=1) * width + at % width
 
 
 def draw(logits, uniform, temperature, k, p):

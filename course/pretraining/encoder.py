@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from course.attention import Dropout, padding_mask
+from course import attention, kernels
 from course.transformer import Encoder
 from course.transformer.blocks import layer_arguments, layer_norm
 
@@ -94,7 +94,7 @@ class BertEncoder(keras.Model):
         self.position_embedding = embedding(max_length + position_offset, "position_embedding")
         self.segment_embedding = embedding(segments, "segment_embedding") if segments else None
         self.embedding_norm = layer_norm(epsilon, dtype, "embedding_norm")
-        self.dropout = Dropout(dropout, dtype=dtype)
+        self.dropout = kernels.Dropout(dropout, dtype=dtype)
         self.encoder = Encoder(
             num_layers,
             d_model,
@@ -170,7 +170,7 @@ class BertEncoder(keras.Model):
 
     def mask(self, token_ids):
         """Who may be attended to, `(batch, 1, length)`: every token that is not padding."""
-        return padding_mask(token_ids, self.pad_id)[:, None, :]
+        return attention.padding_mask(token_ids, self.pad_id)[:, None, :]
 
     def hidden_states(self, inputs):
         """What the embeddings and then each block return, a list of num_layers + 1 tensors."""

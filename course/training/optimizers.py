@@ -1,10 +1,9 @@
 """AdamW as BERT's recipes need it: no decay on vectors, whole gradients, torch's epsilon."""
 
-import math
-
 import keras
-import numpy as np
 from keras import ops
+
+from course import kernels
 
 
 @keras.saving.register_keras_serializable("course")
@@ -33,51 +32,29 @@ class AdamW(keras.optimizers.AdamW):
         """Left to `update_step`, which passes through each matrix once less."""
 
     def update_step(self, gradient, variable, learning_rate):
-        if self.weight_decay is not None and self._use_weight_decay(variable):
-            lost = ops.cast(learning_rate * self.weight_decay, variable.dtype)
-            self.assign_sub(variable, variable * lost)
+        decays = self.weight_decay is not None and self._use_weight_decay(variable)
+        weight_decay = self.weight_decay if decays else 0.0
         if self.amsgrad:
+            if decays:
+                self.assign_sub(
+                    variable, variable * ops.cast(learning_rate * weight_decay, variable.dtype)
+                )
             return super().update_step(gradient, variable, learning_rate)
         place, dtype = self._get_variable_index(variable), variable.dtype
-        m, v = self._momentums[place], self._velocities[place]
-        gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
-        step = ops.cast(self.iterations + 1, dtype)
-        m_bias, v_bias = (-ops.expm1(step * math.log(b)) for b in (self.beta_1, self.beta_2))
-        if self._in_one_pass(variable, m, v, gradient, rate / m_bias, ops.sqrt(v_bias)):
-            return
-        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
-        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
-        moved = rate / m_bias * m / (ops.sqrt(v / v_bias) + self.epsilon)
-        self.assign_sub(variable, moved)
-
-    def _in_one_pass(self, variable, m, v, gradient, rate, root):
-        """The update by TensorFlow's kernel, if it can make it. `root` is the square root of v's
-        bias: the kernel divides by √v + epsilon, so both the rate and epsilon are given times it.
-        """
-        if keras.backend.backend() != "tensorflow" or gradient.dtype != "float32":
-            return False
-        import tensorflow as tf
-
-        if tf.distribute.has_strategy():
-            return False
-        # The kernel takes 1 - β of β in float32, and makes m and v by so much too large.
-        m_scale, v_scale = (
-            float(1 - np.float32(beta)) / (1 - beta) for beta in (self.beta_1, self.beta_2)
+        kernels.adamw_update(
+            variable,
+            ops.cast(gradient, dtype),
+            self._momentums[place],
+            self._velocities[place],
+            ops.cast(self.iterations + 1, dtype),
+            ops.cast(learning_rate, dtype),
+            weight_decay,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+            assign=self.assign,
         )
-        root = root * v_scale**0.5
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=m.value.handle,
-            v=v.value.handle,
-            beta1_power=0.0,  # no correction by the kernel, which is in `rate` and `root`
-            beta2_power=0.0,
-            lr=rate * root / m_scale,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon * root,
-            grad=gradient,
-        )
-        return True
+        return None
 
 
 def _whole(grad):

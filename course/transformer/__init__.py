@@ -16,9 +16,11 @@ from course.transformer.blocks import (
     FeedForward,
     layer_norm,
 )
+from course.transformer.cached_attention import CachedMultiHeadAttention
 from course.transformer.model import Transformer
 
 __all__ = [
+    "CachedMultiHeadAttention",
     "Decoder",
     "DecoderBlock",
     "Encoder",

@@ -3,46 +3,30 @@
 import keras
 from keras import ops
 
-from course.attention import Dropout, MultiHeadAttention, causal_mask, combine_masks
+from course import attention, kernels
+from course.transformer.cached_attention import CachedMultiHeadAttention
 from course.transformer.feed_forward import FeedForward
 
 
 @keras.saving.register_keras_serializable("course")
 class LayerNorm(keras.layers.LayerNormalization):
-    """`keras.layers.LayerNormalization` over the last axis, with its gradient written out.
+    """`keras.layers.LayerNormalization` over the last axis, computed by `kernels.layer_norm`.
 
-    TensorFlow derives that gradient operation by operation, which takes longer (here 1.3 times as
-    long). With x̂ the normalized vector, σ its spread and g = γ · ∂L/∂y, it is
-    (g - mean(g) - x̂ · mean(g · x̂)) / σ.
+    Args:
+        epsilon: what is added to the variance.
+        **kwargs: name and dtype, as any Keras layer takes them.
+
+    Call arguments:
+        inputs: float tensor `(..., width)`.
+
+    Returns:
+        A tensor of that shape in the compute dtype.
 
     Reference: Ba, Kiros & Hinton 2016, "Layer Normalization", equation 3.
     """
 
     def call(self, inputs):
-        if keras.backend.backend() != "tensorflow":
-            return super().call(inputs)
-        import tensorflow as tf
-
-        def mean(values):
-            return tf.reduce_mean(values, axis=-1, keepdims=True)
-
-        @tf.custom_gradient
-        def normalized(x, scale, shift):
-            centred = x - mean(x)
-            narrow = tf.math.rsqrt(mean(tf.square(centred)) + self.epsilon)  # (..., 1): 1 / σ
-            normal = centred * narrow
-
-            def gradient(upstream):
-                rows = list(range(len(x.shape) - 1))
-                scaled = upstream * scale
-                slope = scaled - mean(scaled) - normal * mean(scaled * normal)
-                along = tf.reduce_sum(upstream * normal, axis=rows)
-                return slope * narrow, along, tf.reduce_sum(upstream, axis=rows)
-
-            return normal * scale + shift, gradient
-
-        weights = (tf.convert_to_tensor(weight) for weight in (self.gamma, self.beta))
-        return ops.cast(normalized(ops.cast(inputs, "float32"), *weights), self.compute_dtype)
+        return kernels.layer_norm(inputs, self.gamma, self.beta, self.epsilon)
 
 
 def layer_norm(epsilon, dtype, name):
@@ -94,13 +78,12 @@ class EncoderBlock(keras.layers.Layer):
             raise ValueError(f'norm = {norm!r}: choose "post" (the paper\'s) or "pre".')
         self.norm, dtype = norm, self.dtype_policy
         rate = dropout if attention_dropout is None else attention_dropout
-        self.self_attention = MultiHeadAttention(
+        self.self_attention = self.make_attention(
             num_heads,
             d_model,
-            rate,
-            True,
-            initializer,
-            positions,
+            dropout=rate,
+            kernel_initializer=initializer,
+            positions=positions,
             dtype=dtype,
             name="self_attention",
         )
@@ -108,7 +91,7 @@ class EncoderBlock(keras.layers.Layer):
         self.feed_forward = FeedForward(d_model, d_ff, *inner, dtype=dtype, name="feed_forward")
         self.attention_norm = layer_norm(epsilon, dtype, "attention_norm")
         self.feed_forward_norm = layer_norm(epsilon, dtype, "feed_forward_norm")
-        self.dropout = Dropout(dropout, dtype=dtype)
+        self.dropout = kernels.Dropout(dropout, dtype=dtype)
         self.supports_masking = True
 
     def build(self, x_shape):
@@ -117,21 +100,46 @@ class EncoderBlock(keras.layers.Layer):
         for norm in (self.attention_norm, self.feed_forward_norm):
             norm.build(x_shape)
 
-    def before(self, norm, x):
-        """What a sublayer reads: pre-norm normalizes it first, post-norm takes it as it is."""
+    def make_attention(self, *arguments, **settings):
+        """The layer for self-attention, and in a decoder block for cross-attention too."""
+        return attention.MultiHeadAttention(*arguments, **settings)
+
+    def norm_before(self, norm, x):
+        """What a sublayer reads: pre-norm normalizes it first, post-norm takes it as it is.
+
+        Args:
+            norm: the sublayer's layer normalization.
+            x: `(batch, length, d_model)`.
+
+        Returns:
+            `(batch, length, d_model)`.
+        """
         return norm(x) if self.norm == "pre" else x
 
-    def after(self, norm, x, out):
-        """The residual connection around a sublayer with output `out`: section 3.1."""
-        x = x + self.dropout(out)
+    def add_and_norm(self, norm, x, output):
+        """The residual connection around a sublayer, "Add & Norm" in figure 1: section 3.1.
+
+        Args:
+            norm: the sublayer's layer normalization, which post-norm applies to the sum.
+            x: `(batch, length, d_model)`, what the sublayer started from.
+            output: `(batch, length, d_model)`, what it computed.
+
+        Returns:
+            `(batch, length, d_model)`.
+        """
+        x = x + self.dropout(output)
         return x if self.norm == "pre" else norm(x)
 
+    def feed_forward_sublayer(self, x):
+        """The feed-forward network with its residual connection; `(batch, length, d_model)`."""
+        output = self.feed_forward(self.norm_before(self.feed_forward_norm, x))
+        return self.add_and_norm(self.feed_forward_norm, x, output)
+
     def call(self, x, attention_mask=None):
-        read = self.before(self.attention_norm, x)
-        out = self.self_attention(read, attention_mask=attention_mask)
-        x = self.after(self.attention_norm, x, out)
-        read = self.before(self.feed_forward_norm, x)
-        return self.after(self.feed_forward_norm, x, self.feed_forward(read))
+        normed = self.norm_before(self.attention_norm, x)
+        output = self.self_attention(normed, attention_mask=attention_mask)
+        x = self.add_and_norm(self.attention_norm, x, output)
+        return self.feed_forward_sublayer(x)
 
     def get_config(self):
         config = self.feed_forward.get_config()  # d_model, d_ff, activation, initializer
@@ -163,7 +171,7 @@ class DecoderBlock(EncoderBlock):
         cache: what `start_cache` or an earlier call returned; `memory` is then not looked at. There
             may be several rows of `x` for each of `memory`, one after another: several
             continuations of one source, which is kept once.
-        cache_index: integer or integer tensor, the position of the first word of `x`.
+        cache_index: integer or integer tensor, the position of the first token of `x`.
 
     Returns:
         `(batch, length, d_model)`; with `cache` the pair of it and the cache with `x` in it.
@@ -178,9 +186,16 @@ class DecoderBlock(EncoderBlock):
         super().__init__(d_model, num_heads, d_ff, **settings)
         self.cross_attention = self.cross_norm = None
         if cross_attention:
-            like = self.self_attention.get_config() | {"positions": None, "name": "cross_attention"}
-            self.cross_attention = MultiHeadAttention.from_config(like)
+            same = self.self_attention
             epsilon, dtype = self.attention_norm.epsilon, self.dtype_policy
+            self.cross_attention = self.make_attention(
+                num_heads,
+                d_model,
+                dropout=same.dropout,
+                kernel_initializer=same.kernel_initializer,
+                dtype=dtype,
+                name="cross_attention",
+            )
             self.cross_norm = layer_norm(epsilon, dtype, "cross_norm")
 
     def build(self, x_shape):
@@ -192,41 +207,44 @@ class DecoderBlock(EncoderBlock):
     def call(
         self, x, memory=None, attention_mask=None, memory_mask=None, cache=None, cache_index=None
     ):
-        words, memory_words = (None, None) if cache is None else cache
-        if cache is None:  # with one, the attention layer itself lets no word see a later one
-            attention_mask = combine_masks(attention_mask, causal_mask(ops.shape(x)[1]))
+        own_cache, memory_cache = (None, None) if cache is None else cache
+        if cache is None:  # with one, the attention layer itself lets no token see a later one
+            causal = attention.causal_mask(ops.shape(x)[1])
+            attention_mask = attention.combine_masks(attention_mask, causal)
             if (memory is None) != (self.cross_attention is None):
                 raise ValueError(
                     f"memory is {'missing' if memory is None else 'given'} and cross_attention is "
                     f"{self.cross_attention is not None}: both, or neither (a language model)."
                 )
-        read = self.before(self.attention_norm, x)
-        out = self.self_attention(
-            read, attention_mask=attention_mask, cache=words, cache_index=cache_index
+        normed = self.norm_before(self.attention_norm, x)
+        output = self.self_attention(
+            normed, attention_mask=attention_mask, cache=own_cache, cache_index=cache_index
         )
-        out, words = (out, None) if cache is None else out
-        x = self.after(self.attention_norm, x, out)
+        output, own_cache = (output, None) if cache is None else output
+        x = self.add_and_norm(self.attention_norm, x, output)
         if self.cross_attention is not None:
-            read = self.before(self.cross_norm, x)
+            normed = self.norm_before(self.cross_norm, x)
             mask = None if memory_mask is None else memory_mask[:, None, :]  # (batch, 1, m)
             if cache is not None:  # continuations of one source are queries side by side
-                sources, width = ops.shape(memory_words[0])[0], x.shape[-1]
-                read = ops.reshape(read, (sources, -1, width))
-            out = self.cross_attention(read, memory, attention_mask=mask, cache=memory_words)
-            out = out if cache is None else ops.reshape(out[0], ops.shape(x))
-            x = self.after(self.cross_norm, x, out)
-        read = self.before(self.feed_forward_norm, x)
-        x = self.after(self.feed_forward_norm, x, self.feed_forward(read))
-        return x if cache is None else (x, (words, memory_words))
+                sources, width = ops.shape(memory_cache[0])[0], x.shape[-1]
+                normed = ops.reshape(normed, (sources, -1, width))
+            output = self.cross_attention(normed, memory, attention_mask=mask, cache=memory_cache)
+            output = output if cache is None else ops.reshape(output[0], ops.shape(x))
+            x = self.add_and_norm(self.cross_norm, x, output)
+        x = self.feed_forward_sublayer(x)
+        return x if cache is None else (x, (own_cache, memory_cache))
+
+    def make_attention(self, *arguments, **settings):
+        return CachedMultiHeadAttention(*arguments, **settings)
 
     def get_config(self):
         return super().get_config() | {"cross_attention": self.cross_attention is not None}
 
     def start_cache(self, batch_size, max_length, memory=None):
-        """Room for keys and values of `max_length` words, and those of `memory`, made once.
+        """Room for keys and values of `max_length` tokens, and those of `memory`, made once.
 
         Returns:
-            Two pairs of keys and values, each `(batch, num_heads, length, d_head)`: the words',
+            Two pairs of keys and values, each `(batch, num_heads, length, d_head)`: the tokens',
             zeros until they are written, and the memory's (empty without cross-attention).
         """
         attention, cross = self.self_attention, self.cross_attention
@@ -295,13 +313,13 @@ class Decoder(Encoder):
     def call(
         self, x, memory=None, attention_mask=None, memory_mask=None, cache=None, cache_index=None
     ):
-        given, new_cache = (memory, attention_mask, memory_mask), []
+        attended, new_cache = (memory, attention_mask, memory_mask), []
         for i, block in enumerate(self.blocks):
             if cache is None:
-                x = block(x, *given)
+                x = block(x, *attended)
             else:
-                x, words = block(x, *given, cache=cache[i], cache_index=cache_index)
-                new_cache.append(words)
+                x, block_cache = block(x, *attended, cache=cache[i], cache_index=cache_index)
+                new_cache.append(block_cache)
         x = x if self.final_norm is None else self.final_norm(x)
         return x if cache is None else (x, new_cache)
 
@@ -320,8 +338,7 @@ class Decoder(Encoder):
             rows: integer tensor `(new_rows,)`.
         """
         return [
-            (tuple(ops.take(part, rows, axis=0) for part in words), memory_words)
-            for words, memory_words in cache
+            (tuple(ops.take(part, rows, axis=0) for part in own), memory) for own, memory in cache
         ]
 
     def keep_sources(self, cache, sources, rows):
@@ -330,17 +347,17 @@ class Decoder(Encoder):
         Args:
             cache: what `start_cache` or an earlier call returned.
             sources: integer tensor `(n,)`, which of the memory's rows stay.
-            rows: integer tensor, which of the words' rows do: those that continue these sources.
+            rows: integer tensor, which of the tokens' rows do: those that continue these sources.
         """
-        words = [tuple(ops.take(part, rows, axis=0) for part in words) for words, _ in cache]
+        own = [tuple(ops.take(part, rows, axis=0) for part in own) for own, _ in cache]
         memory = [tuple(ops.take(part, sources, axis=0) for part in memory) for _, memory in cache]
-        return list(zip(words, memory, strict=True))
+        return list(zip(own, memory, strict=True))
 
     def grow_cache(self, cache, max_length):
-        """The cache with room for `max_length` words, those in it kept."""
+        """The cache with room for `max_length` tokens, those in it kept."""
 
         def grown(part):
             more = max_length - ops.shape(part)[2]
             return ops.pad(part, ((0, 0), (0, 0), (0, more), (0, 0)))
 
-        return [(tuple(map(grown, words)), memory_words) for words, memory_words in cache]
+        return [(tuple(map(grown, own)), memory) for own, memory in cache]

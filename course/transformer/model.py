@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from course.attention import Dropout, padding_mask
+from course import attention, kernels
 from course.positions import AddPositions
 from course.transformer.blocks import Decoder, Encoder, layer_arguments
 
@@ -85,7 +85,7 @@ class Transformer(keras.Model):
             self.source_positions = AddPositions(positions, max_length, dtype=dtype)
             self.target_positions = AddPositions(positions, max_length, dtype=dtype)
             positions = None
-        self.dropout = Dropout(dropout, dtype=dtype)
+        self.dropout = kernels.Dropout(dropout, dtype=dtype)
         sizes = (num_layers, d_model, num_heads, d_ff)
         settings |= {"dropout": dropout, "positions": positions, "dtype": dtype}
         self.encoder = Encoder(*sizes, **settings, name="encoder")
@@ -108,7 +108,8 @@ class Transformer(keras.Model):
 
     def call(self, inputs, training=None):
         source_ids, target_ids = inputs
-        memory, mask = self.encode(source_ids, training), padding_mask(source_ids, self.pad_id)
+        memory = self.encode(source_ids, training)
+        mask = attention.padding_mask(source_ids, self.pad_id)
         return self.logits(self.decode(target_ids, memory, mask, training))
 
     def embed(self, ids, embedding, positions, start=0, training=None):
@@ -119,7 +120,7 @@ class Transformer(keras.Model):
 
     def encode(self, source_ids, training=None):
         """Source ids `(batch, source_length)` → memory `(batch, source_length, d_model)`."""
-        mask = padding_mask(source_ids, self.pad_id)[:, None, :]  # (batch, 1, source_length)
+        mask = attention.padding_mask(source_ids, self.pad_id)[:, None, :]  # (batch, 1, length)
         x = self.embed(source_ids, self.source_embedding, self.source_positions, training=training)
         return self.encoder(x, mask, training=training)
 
@@ -133,7 +134,7 @@ class Transformer(keras.Model):
             training: whether dropout acts; None leaves it to the call around.
         """
         start = ops.equal(ops.arange(ops.shape(target_ids)[1]), 0)  # (target_length,)
-        mask = ops.logical_or(padding_mask(target_ids, self.pad_id), start)[:, None, :]
+        mask = ops.logical_or(attention.padding_mask(target_ids, self.pad_id), start)[:, None, :]
         x = self.embed(target_ids, self.target_embedding, self.target_positions, training=training)
         return self.decoder(x, memory, mask, source_mask, training=training)
 
@@ -165,7 +166,7 @@ class Transformer(keras.Model):
         self._check_room(max_length)
         memory = self.encode(source_ids)
         blocks = self.decoder.start_cache(ops.shape(source_ids)[0], max_length, memory)
-        return {"blocks": blocks, "source_mask": padding_mask(source_ids, self.pad_id)}
+        return {"blocks": blocks, "source_mask": attention.padding_mask(source_ids, self.pad_id)}
 
     def step(self, ids, cache, index):
         """Logits of what follows one more target, or several.

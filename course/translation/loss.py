@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from course.attention import padding_mask
+from course import attention, kernels
 
 
 def label_smoothed_loss(labels, logits, smoothing=0.1, pad_id=0):
@@ -49,64 +49,8 @@ def masked_accuracy(labels, logits, pad_id=0):
 
 def mean_of_real(values, labels, pad_id=0):
     """The mean of values `(batch, length)` where `labels` are not padding; 0 if all are."""
-    real = ops.cast(padding_mask(labels, pad_id), "float32")
+    real = ops.cast(attention.padding_mask(labels, pad_id), "float32")
     return ops.sum(ops.cast(values, "float32") * real) / ops.maximum(ops.sum(real), 1.0)
-
-
-def summed_cross_entropy(vectors, labels, table, bias=None, parts=8):
-    """Σ -log softmax(h Wᵀ + b)[label] and its gradients, without ever holding all the logits.
-
-    With the probabilities p of a row h, the gradients are p W - W[label] for h, and the sum of
-    p hᵀ for W, less h in the label's row. They are computed beside the loss, some rows at a time,
-    so that the largest array, the logits of `rows / parts` rows, has a chance to fit a cache.
-
-    Args:
-        vectors: tensor `(rows, d_model)`, h.
-        labels: int32 tensor `(rows,)`; each counts, so leave padding out.
-        table: tensor `(vocab_size, d_model)`, W.
-        bias: tensor `(vocab_size,)`, or None for 0.
-        parts: in how many parts the rows are taken.
-
-    Returns:
-        float32 scalar.
-    """
-
-    @ops.custom_gradient
-    def summed(vectors, table, bias=None):
-        size = (ops.shape(vectors)[0] + parts - 1) // parts
-        weights = ops.cast(table, vectors.dtype)
-        loss, for_vectors, for_table, for_bias = 0.0, [], 0.0, 0.0
-        for k in range(parts):
-            x = vectors[k * size : (k + 1) * size]  # may be empty, and then has no largest but -inf
-            logits = ops.cast(ops.matmul(x, ops.transpose(weights)), "float32")
-            logits = logits if bias is None else logits + ops.cast(bias, "float32")
-            p = ops.softmax(logits)
-            # log Σ exp z is z - log p of any place; where p is largest, its logarithm is exact.
-            largest = ops.max(logits, axis=-1, initial=float("-inf"))
-            loss += ops.sum(largest - ops.log(ops.max(p, axis=-1, initial=0.0)))
-            if bias is not None:
-                for_bias += ops.sum(p, axis=0)
-            p = ops.cast(p, vectors.dtype)
-            for_vectors.append(ops.matmul(p, weights))
-            for_table += ops.cast(ops.matmul(ops.transpose(p), x), "float32")
-        chosen, size = ops.take(weights, labels, axis=0), table.shape[0]
-        loss -= ops.sum(ops.cast(ops.sum(vectors * chosen, axis=-1), "float32"))
-        found = [ops.concatenate(for_vectors) - chosen]
-        found.append(for_table - ops.segment_sum(ops.cast(vectors, "float32"), labels, size))
-        if bias is not None:
-            loss -= ops.sum(ops.take(ops.cast(bias, "float32"), labels))
-            found.append(for_bias - ops.segment_sum(ops.ones_like(labels, "float32"), labels, size))
-        kinds = [vectors.dtype, table.dtype] + ([] if bias is None else [bias.dtype])
-
-        def gradients(*arguments, upstream=None):
-            upstream = arguments[-1] if upstream is None else upstream
-            scaled = (upstream * ops.cast(each, "float32") for each in found)
-            return tuple(ops.cast(each, kind) for each, kind in zip(scaled, kinds, strict=True))
-
-        return loss, gradients
-
-    weights = (table,) if bias is None else (table, bias)  # copied: TensorFlow takes no variables
-    return summed(vectors, *map(ops.copy, weights))
 
 
 class TeacherForcing(keras.Model):
@@ -134,7 +78,7 @@ class TeacherForcing(keras.Model):
         """(source ids, target ids without the last) → vectors `(batch, length, d_model)`."""
         source_ids, target_ids = inputs
         model = self.transformer
-        source_mask = padding_mask(source_ids, model.pad_id)
+        source_mask = attention.padding_mask(source_ids, model.pad_id)
         memory = model.encode(source_ids, training)
         return model.decode(target_ids, memory, source_mask, training)
 
@@ -142,17 +86,19 @@ class TeacherForcing(keras.Model):
         model, vectors, labels = self.transformer, y_pred, y
         if keras.backend.backend() == "tensorflow" and not self.jit_compile:
             # Logits only where there is a label; a compiled graph cannot have such a shape.
-            (real,) = ops.nonzero(ops.reshape(padding_mask(labels, model.pad_id), (-1,)))
+            (real,) = ops.nonzero(ops.reshape(attention.padding_mask(labels, model.pad_id), (-1,)))
             vectors = ops.take(ops.reshape(vectors, (-1, model.d_model)), real, axis=0)
             labels = ops.cast(ops.take(ops.reshape(labels, (-1,)), real, axis=0), "int32")
             table, bias = model.output_weights()
             tokens = ops.cast(ops.shape(labels)[0], "float32")
-            nll = summed_cross_entropy(vectors, labels, table, bias) / ops.maximum(tokens, 1.0)
+            nll = kernels.summed_cross_entropy(vectors, labels, table, bias) / ops.maximum(
+                tokens, 1.0
+            )
         else:
             logits = ops.cast(model.logits(vectors), "float32")
             nll = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
             nll = mean_of_real(nll, labels, model.pad_id)
-            tokens = ops.sum(ops.cast(padding_mask(labels, model.pad_id), "float32"))
+            tokens = ops.sum(ops.cast(attention.padding_mask(labels, model.pad_id), "float32"))
         self.nll.update_state(nll, sample_weight=tokens)
         if not self.smoothing:
             return nll
