@@ -252,7 +252,11 @@ def test_the_wheel_carries_both_licences_and_nothing_else_from_the_repository(wh
         "LICENSE-CONTENT",
     }
     tops = {n.partition("/")[0] for n in wheel_names}
-    assert tops == {"course", next(t for t in tops if t.endswith(".dist-info"))}
+    beside = {n for n in wheel_names if not n.startswith("course/") and ".dist-info/" not in n}
+    assert [n.partition(".data/")[2] for n in beside] == [
+        "data/etc/ipython/startup/50-keras-transformer-course.py"
+    ]
+    assert len(tops) == 3
     assert not [n for n in wheel_names if "__pycache__" in n]
     lessons = {f"course/lessons/{p.name}" for p in (ROOT / "lessons").glob("*.ipynb")}
     assert {n for n in wheel_names if n.endswith(".ipynb")} == lessons
@@ -463,3 +467,9 @@ def test_the_floor_check_sees_every_way_to_import(tmp_path):
         "course.stray has no floor",
     ]
     assert "course.lab.plots -> course.lab.views -> course.lab.plots" in circles(known)
+
+
+def test_the_wheel_carries_the_solutions_that_students_may_ask_for(wheel_names):
+    written = {p.name for p in (ROOT / "solutions").glob("*.py")}
+    inside = {n.rpartition("/")[2] for n in wheel_names if n.startswith("course/lab/solutions/")}
+    assert inside == written

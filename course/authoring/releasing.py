@@ -51,7 +51,17 @@ import course.exercises
 course.exercises.__path__.append("extra")"""
 
 
-def release(lesson, out, *, points=None, deadline=None, leave_out=(), extra=None, root="."):
+def release(
+    lesson,
+    out,
+    *,
+    points=None,
+    deadline=None,
+    leave_out=(),
+    extra=None,
+    solutions=False,
+    root=".",
+):
     """Makes the handout of a lesson.
 
     Args:
@@ -62,6 +72,7 @@ def release(lesson, out, *, points=None, deadline=None, leave_out=(), extra=None
         deadline: a datetime or its ISO text, with a time zone: "2026-12-01T23:59:00Z".
         leave_out: ids of exercises that are not graded. They stay in the notebook as practice.
         extra: a folder with exercises of your own, see the module's docstring.
+        solutions: whether `solution(...)` shows the course's solutions to who tried three times.
         root: the course's folder, with built notebooks.
 
     Returns:
@@ -95,6 +106,11 @@ def release(lesson, out, *, points=None, deadline=None, leave_out=(), extra=None
         if extra_cells:
             made.cells += [new_code_cell(EXTRA, id=f"{name}-extra"), *extra_cells]
         made.cells = list(_graded(made.cells[1:], known, points, leave_out))  # without the badge
+    if not solutions:
+        for cell in made.cells:
+            if "setup" in cell.metadata.get("tags", ()):
+                call = f'setup("{name}"'
+                cell.source = cell.source.replace(f"{call})", f"{call}, solutions=False)")
     made.metadata["course"] = {"kind": "handout", "lesson": name}
     if deadline:
         made.metadata["course"]["deadline"] = deadline.isoformat()

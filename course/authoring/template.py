@@ -24,6 +24,7 @@ try:
     import course.lab
 except ImportError:  # a fresh Colab: install the course, leave all that is there as it is
     source = os.environ.get("COURSE_SOURCE", "{install}")
+    print("Installing the course. That takes a minute or two.", flush=True)
     pip = [sys.executable, "-m", "pip", "install", "-q", source]
     done = subprocess.run(pip, capture_output=True, text=True)
     if done.returncode:
@@ -33,7 +34,7 @@ except ImportError:  # a fresh Colab: install the course, leave all that is ther
             'set os.environ["COURSE_SOURCE"] to the path of the course or of its wheel.'
         ) from None
 
-from course.lab import check, grade, hint, predict, progress, setup
+from course.lab import check, grade, hint, predict, progress, setup, solution
 
 setup("{lesson}")"""
 

@@ -134,6 +134,7 @@ def release(
     deadline: Annotated[str | None, typer.Option(help="As in 2026-12-01T23:59:00Z.")] = None,
     leave_out: Annotated[list[str] | None, typer.Option(help="Ids of exercises.")] = None,
     extra: Annotated[Path | None, typer.Option(help="Folder with exercises of your own.")] = None,
+    solutions: Annotated[bool, typer.Option(help="Let solution(...) show solutions.")] = False,
     root: Annotated[Path, typer.Option(help="The course's folder.")] = Path(),
 ):
     """Makes the handout of a lesson: notebook, points, deadline, exercises left out or added."""
@@ -148,6 +149,7 @@ def release(
             deadline=deadline,
             leave_out=tuple(leave_out or ()),
             extra=extra,
+            solutions=solutions,
             root=root,
         )
     except (AuthoringError, ValueError, KeyError, OSError) as error:
@@ -161,10 +163,11 @@ def release(
 @app.command()
 def progress(lesson: Annotated[str | None, typer.Argument(help="One lesson only.")] = None):
     """Shows your points, lesson by lesson."""
-    from course.lab import progress as table
+    from course.lab.display import printable
+    from course.lab.progress_record import overview
 
     try:
-        typer.echo(table(lesson).text)
+        typer.echo(printable(overview(lesson).text))
     except KeyError as error:
         _stop(error.args[0])
 

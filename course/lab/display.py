@@ -1,14 +1,21 @@
 """How a notebook shows what the course says: text that a terminal can print, HTML beside it.
 
-Inline styles only, since notebooks drop style sheets from outputs they do not trust; no colour
-carries a meaning alone, and text keeps the theme's own colour.
+Inline styles only, since notebooks drop style sheets from outputs they do not trust. No colour
+carries a meaning alone. Text keeps the theme's own colour; a coloured sign brings its own ground
+with it, because no one colour reads well on white and on a dark theme's grey alike.
 """
 
 import html as _html
+import sys
 
 import numpy as np
 
-GOOD, BAD = "#0072b2", "#b34700"  # a blue and a dark orange that colour-blind readers tell apart
+# The grounds of signs, with SIGN on them: a blue and a dark orange that colour-blind readers tell
+# apart, and a grey.
+GOOD, BAD, NEUTRAL = "#0072b2", "#b34700", "#666666"
+SIGN = "#ffffff"
+# The edges of blocks and bars: 3 to 1 on every theme's ground, light and dark.
+EDGES = {GOOD: "#3d8fd1", BAD: "#d55e00", NEUTRAL: "#888888"}
 
 
 class Shown:
@@ -25,20 +32,41 @@ class Shown:
 
     def show(self):
         """Displays it in a notebook, prints it elsewhere."""
-        try:
-            from IPython import get_ipython
-            from IPython.display import display
-        except ImportError:
-            get_ipython = lambda: None  # noqa: E731
-        if get_ipython() is None:
-            print(self.text)
+        if shell() is None:
+            print(printable(self.text))
         else:
+            from IPython.display import display
+
             display(self)
 
 
-def escape(text):
-    """Text made safe inside HTML, line breaks kept."""
-    return _html.escape(str(text)).replace("\n", "<br>")
+def shell():
+    """The running IPython shell, or None."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    return get_ipython()
+
+
+# For terminals that write ASCII alone: what stands in for each sign.
+_ASCII = str.maketrans({"✓": "+", "✗": "x", "·": "-", "◆": "*", "█": "#", "░": ".", "…": "..."})
+
+
+def printable(text, encoding=None):
+    """A text as the terminal can write it; signs that it lacks have a stand-in."""
+    encoding = encoding or getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+        return text
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+
+
+def escape(text, breaks=True):
+    """Text made safe inside HTML, line breaks kept; `breaks=False` where a <pre> keeps them."""
+    safe = _html.escape(str(text))
+    return safe.replace("\n", "<br>") if breaks else safe
 
 
 def table(head, rows, caption):
@@ -62,10 +90,36 @@ def mark(passed):
     return "✓" if passed else "✗"
 
 
+def badge(sign, ground):
+    """A sign on a ground of its own, readable on every theme."""
+    return (
+        f'<span aria-hidden="true" style="display:inline-block;min-width:1.3em;text-align:center;'
+        f'border-radius:3px;background:{ground};color:{SIGN};font-weight:bold">{sign}</span>'
+    )
+
+
+def bar(share, width="8em"):
+    """A bar that is filled to a share between 0 and 1."""
+    share = min(1.0, max(0.0, share))
+    colour = EDGES[GOOD]
+    return (
+        f'<span aria-hidden="true" style="display:inline-block;width:{width};height:0.7em;'
+        f'border:1px solid {EDGES[NEUTRAL]};border-radius:3px">'
+        f'<span style="display:block;width:{share:.0%};height:100%;background:{colour}"></span>'
+        "</span>"
+    )
+
+
+def plain_bar(share, width=10):
+    """The same as text."""
+    full = round(width * min(1.0, max(0.0, share)))
+    return "█" * full + "░" * (width - full)
+
+
 def box(colour, inner):
     """A block with a coloured edge."""
     return (
-        f'<div style="border-left:4px solid {colour};padding:2px 0 2px 12px;margin:4px 0">'
+        f'<div style="border-left:4px solid {EDGES[colour]};padding:2px 0 2px 12px;margin:4px 0">'
         f"{inner}</div>"
     )
 
@@ -96,7 +150,7 @@ def small_slices(got, expected, limit=64):
 
 
 def grid(array, other, caption):
-    """An array as an HTML table; entries that differ from `other` are marked ◆ and bold."""
+    """An array as an HTML table; entries that differ from `other` carry a sign and a ground."""
     rows = ""
     for row, other_row in zip(array, other, strict=True):
         cells = ""
@@ -106,7 +160,7 @@ def grid(array, other, caption):
             )
             text = number(entry)
             cells += '<td style="text-align:right;padding:1px 8px">'
-            cells += f"{text}</td>" if same else f"<b>◆ {text}</b></td>"
+            cells += f"{text}</td>" if same else f"{badge(f'◆ {text}', BAD)}</td>"
         rows += f"<tr>{cells}</tr>"
     return (
         '<table style="display:inline-table;margin:4px 24px 4px 0;vertical-align:top">'

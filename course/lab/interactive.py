@@ -1,46 +1,112 @@
-"""check, hint, predict and grade: what a student calls."""
+"""check, hint, solution and grade: what a student calls."""
 
+import inspect
 import os
-
-import numpy as np
 
 from course import exercises
 from course.checks.examiner import examine_here
-from course.lab import progress_record, session
-from course.lab.display import (
-    BAD,
-    GOOD,
-    Shown,
-    box,
-    escape,
-    grid,
-    mark,
-    plain_grid,
-    small_slices,
-)
+from course.lab import cell_runs, handout, naming, progress_record
+from course.lab.display import GOOD, Shown, box, escape, shell
+from course.lab.predictions import predict
+from course.lab.report import is_unwritten, show_report, show_unwritten
+
+__all__ = ["check", "grade", "hint", "predict", "show_report", "solution"]
 
 PUBLIC_SEED = 0
+AS_GIVEN = "As given, not changed yet. Find the mistakes, change the cell, run it, and check again."
+ENOUGH = 3  # hints seen, or checks failed, after which the solution is offered
 _hints_shown = {}
+_NOTHING = object()
 
 
-def check(answer, exercise=None):
+@naming.understood
+def check(answer=_NOTHING, exercise=None):
     """Puts the public checks to your function or class and says which mistake it holds, if any.
 
+    It is called like this: `check(scaled_dot_product_attention)`.
+
     Args:
-        answer: what you wrote, for example `check(scaled_dot_product_attention)`.
+        answer: what you wrote, or its name as text.
         exercise: the exercise's id; needed only if your function has another name than it states.
     """
-    declared = _declared(answer, exercise)
-    report = examine_here(declared, _object(answer, declared), PUBLIC_SEED)
-    show_report(report).show()
+    if answer is _NOTHING:
+        raise naming.Misuse(f"Say what is to be checked: check({_example()}).")
+    declared = naming.exercise(answer if exercise is None else exercise)
+    answer = _object(answer, declared)
+    notice = cell_runs.outdated(declared, answer)
+    if handout.is_unchanged(declared, _text_of(declared, answer)) and not notice:
+        unwritten = "NotImplementedError" in _text_of(declared, answer)
+        return show_unwritten(declared, *() if unwritten else (AS_GIVEN,)).show()
     try:
-        progress_record.save(report)
-    except OSError as error:
-        print(
-            f"Your points could not be kept in {progress_record.folder()}: "
-            f"{error.strerror or error}. Your answer is safe in the notebook. Set COURSE_HOME to a "
-            "folder that can be written."
+        report = examine_here(declared, answer, PUBLIC_SEED)
+    except KeyboardInterrupt as stopped:
+        return naming.say(_stopped(stopped))
+    if is_unwritten(report) and not notice:
+        return show_unwritten(declared).show()
+    if notice:
+        notice += " What is checked here is the version before it. Mend the cell and run it first."
+    else:
+        _save(report)
+    show_report(report, notice, () if report.passed else _next_steps(declared)).show()
+
+
+@naming.understood
+def hint(exercise=_NOTHING, number=None):
+    """Shows a hint; call it again for the next one. There are up to three.
+
+    It is called like this: `hint(scaled_dot_product_attention)`.
+
+    Args:
+        exercise: your function, its name as text, or the exercise's id.
+        number: 1, 2 or 3 to see the hints up to that one.
+    """
+    if exercise is _NOTHING:
+        raise naming.Misuse(f"Say for which exercise: hint({_example()}).")
+    declared = naming.exercise(exercise)
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+        raise naming.Misuse(f"number is {number!r}, expected 1, 2 or 3.")
+    if not declared.hints:
+        return naming.say(f"{declared.title} has no hints.")
+    count = number or _hints_shown.get(declared.id, 0) + 1
+    count = max(1, min(count, len(declared.hints)))
+    _hints_shown[declared.id] = max(count, _hints_shown.get(declared.id, 0))
+    lines = [f"Hint {i + 1}. {text}" for i, text in enumerate(declared.hints[:count])]
+    left = len(declared.hints) - count
+    lines.append(f"{left} more: run this cell again." if left else "That was the last hint.")
+    if not left and _may_see_solution(declared):
+        lines[-1] += f" If you are still stuck: solution({declared.defines})"
+    html = "".join(f"<p style='margin:4px 0'>{escape(line)}</p>" for line in lines)
+    Shown("\n".join(lines), box(GOOD, html)).show()
+
+
+@naming.understood
+def solution(exercise=_NOTHING):
+    """Shows the solution of an exercise, after three hints or three failed checks.
+
+    It is called like this: `solution(scaled_dot_product_attention)`.
+
+    Args:
+        exercise: your function, its name as text, or the exercise's id.
+    """
+    if exercise is _NOTHING:
+        raise naming.Misuse(f"Say of which exercise: solution({_example()}).")
+    declared = naming.exercise(exercise)
+    if not _solutions_allowed():
+        raise naming.Misuse("This handout shows no solutions. Ask your instructor.")
+    noted = progress_record.load(declared.id) or {}
+    if not noted.get("passed") and not _may_see_solution(declared):
+        raise naming.Misuse(
+            f"The solution is shown after {ENOUGH} hints or {ENOUGH} checks. "
+            f"The next step is hint({declared.defines})."
         )
+    text = handout.solution(declared)
+    if text is None:
+        raise naming.Misuse(
+            "The solutions are not on this machine. They are in the folder solutions of the course."
+        )
+    intro = f"One solution of {declared.title}. Others are as good. Read it, then write your own."
+    html = f"<p style='margin:4px 0'>{escape(intro)}</p><pre>{escape(text, breaks=False)}</pre>"
+    Shown(f"{intro}\n\n{text}", box(GOOD, html)).show()
 
 
 def grade(exercise_id):
@@ -55,130 +121,74 @@ def grade(exercise_id):
     return float(examine_here(declared, answer, seed).points)
 
 
-def hint(exercise, number=None):
-    """Shows a hint; call it again for the next one. There are up to three.
-
-    Args:
-        exercise: the exercise's id or your function.
-        number: 1, 2 or 3 to see the hints up to that one.
-    """
-    declared = _declared(exercise, exercise if isinstance(exercise, str) else None)
-    if not declared.hints:
-        return Shown(*[f"{declared.title} has no hints."] * 2).show()
-    count = number or _hints_shown.get(declared.id, 0) + 1
-    count = max(1, min(count, len(declared.hints)))
-    _hints_shown[declared.id] = count
-    lines = [f"Hint {i + 1}. {text}" for i, text in enumerate(declared.hints[:count])]
-    left = len(declared.hints) - count
-    lines.append(f"{left} more: run this cell again." if left else "That was the last hint.")
-    html = "".join(f"<p style='margin:4px 0'>{escape(line)}</p>" for line in lines)
-    Shown("\n".join(lines), box(GOOD, html)).show()
-
-
-def predict(question_id, answer="?"):
-    """Asks before you run: shows a question, or the reply to your answer.
-
-    Args:
-        question_id: the question's id.
-        answer: a letter; "?" shows the question and its options.
-    """
-    question = exercises.find_question(question_id)
-    letters = list(question.options)
-    given = str(answer).strip().lower()
-    options = [f"{letter}) {question.options[letter][0]}" for letter in letters]
-    lines = [question.text, *options]
-    if given in letters:
-        right = given == question.answer
-        reply = f"{mark(right)} {given}) {'Yes.' if right else 'No.'} {question.options[given][1]}"
-        colour = GOOD if right else BAD
-    else:
-        asked = " or ".join(f'"{letter}"' for letter in letters)
-        reply = f'Put your answer in place of "{answer}": {asked}. Then run the cell again.'
-        colour = "#888888"
-    html = "".join(f"<p style='margin:4px 0'>{escape(line)}</p>" for line in lines)
-    html += f"<p style='margin:4px 0'><b>{escape(reply)}</b></p>"
-    Shown("\n".join([*lines, reply]), box(colour, html)).show()
-
-
-def _declared(answer, exercise):
-    """The exercise that is meant, or an error that says how to name it."""
-    if exercise is not None:
-        return exercises.find(exercise)
-    if isinstance(answer, str):
-        return exercises.find(answer)
-    name = getattr(answer, "__name__", type(answer).__name__)
-    declared = exercises.defining(name, session.current_lesson())
-    if declared is None:
-        lesson = session.current_lesson()
-        names = [
-            e.defines
-            for n in ([lesson] if lesson else exercises.lessons())
-            for e in exercises.of_lesson(n)
-        ]
-        raise KeyError(
-            f"no exercise defines {name!r}. Pass your own function, one of: {', '.join(names)}; "
-            "or name the exercise: check(your_function, exercise=...)."
-        )
-    return declared
-
-
 def _object(answer, declared):
     """The student's object; a string is looked up in the notebook."""
     if not isinstance(answer, str):
         return answer
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    return shell.user_ns.get(declared.defines) if shell else None
+    running = shell()
+    return running.user_ns.get(declared.defines) if running else None
 
 
-def show_report(report):
-    """A report as a student sees it: the probes, the first failure, the named mistake."""
-    exercise = report.exercise
-    points = f"{report.points:g} of {report.max_points:g} points"
-    lines = [f"{exercise.title}: {points} in the public checks"]
-    html = f"<b>{escape(exercise.title)}</b>: {points} in the public checks"
-    items = ""
-    for i, probe in enumerate(exercise.probes):
-        passed = report.probes[i].verdict.passed if i < len(report.probes) else None
-        word = {True: "passed", False: "failed", None: "not reached"}[passed]
-        lines.append(f"  {mark(passed)} {probe.title} ({word})")
-        colour = {True: GOOD, False: BAD, None: "inherit"}[passed]
-        items += (
-            f'<li style="list-style:none"><span style="color:{colour}" aria-hidden="true">'
-            f"<b>{mark(passed)}</b></span> {escape(probe.title)} ({word})</li>"
+def _text_of(declared, answer):
+    """The text of a definition: the cell that made it, or what Python knows of it."""
+    run = cell_runs.of_exercise(declared)
+    if run is not None and not run.why:
+        return run.text
+    try:
+        return inspect.getsource(answer)
+    except (OSError, TypeError):
+        return None
+
+
+def _stopped(interrupt):
+    """What is said after an interrupt."""
+    if getattr(interrupt, "ended", True):
+        return "Stopped."
+    return (
+        "Stopped. Your code still waits in a call that cannot be interrupted. It ends with that "
+        "call, or when you restart the kernel."
+    )
+
+
+def _save(report):
+    try:
+        progress_record.save(report)
+    except OSError as error:
+        print(
+            f"Your points could not be kept in {progress_record.folder()}: "
+            f"{error.strerror or error}. Your answer is safe in the notebook. Set COURSE_HOME to a "
+            "folder that can be written."
         )
-    html += f'<ul style="margin:4px 0;padding-left:4px">{items}</ul>'
-    if report.passed:
-        end = f"Passed the public checks, {len(report.probes)} of {len(exercise.probes)}."
-        return Shown("\n".join([*lines, end]), box(GOOD, html + escape(end)))
-
-    named = [exercise.sentence(mistake) for mistake in report.mistakes]
-    if len(named) > 1:
-        named = [f"Either: {named[0]}", f"Or: {named[1]}"]
-    verdict = report.first_failure.verdict
-    lines += named + [verdict.detail] * bool(verdict.detail)
-    html += "".join(f"<p style='margin:4px 0'><b>{escape(line)}</b></p>" for line in named)
-    if verdict.detail:
-        html += f"<p style='margin:4px 0'>{escape(verdict.detail)}</p>"
-    text, arrays = _side_by_side(verdict)
-    lines += text
-    return Shown("\n".join(lines), box(BAD, html + arrays))
 
 
-def _side_by_side(verdict):
-    """The student's array beside the expected one where small, shapes where they differ."""
-    got, expected = verdict.got, verdict.expected
-    if got is None or expected is None:
-        return [], ""
-    if not isinstance(got, np.ndarray) or not isinstance(expected, np.ndarray):
-        if isinstance(got, str | int | float | bool) and isinstance(expected, type(got)):
-            line = f"Yours: {got!r}. Expected: {expected!r}."
-            return [line], f"<p style='margin:4px 0'>{escape(line)}</p>"
-        return [], ""
-    parts = small_slices(got, expected)
-    if parts is None:
-        return [], ""
-    got, expected, where = parts
-    text = [f"Yours{where}:", plain_grid(got), f"Expected{where}:", plain_grid(expected)]
-    return text, grid(got, expected, f"Yours{where}") + grid(expected, got, f"Expected{where}")
+def _next_steps(declared):
+    """What a failed check ends with: the next hint, and after three the solution."""
+    seen = _hints_shown.get(declared.id, 0)
+    steps = []
+    if declared.hints and seen < len(declared.hints):
+        steps.append(f"Stuck? A hint: `hint({declared.defines})`")
+    if _may_see_solution(declared):
+        steps.append(f"Or see one solution: `solution({declared.defines})`")
+    return tuple(steps)
+
+
+def _may_see_solution(declared):
+    """Whether enough was tried, and the handout allows it."""
+    if not _solutions_allowed():
+        return False
+    failed = (progress_record.load(declared.id) or {}).get("failed", 0)
+    return failed >= ENOUGH or _hints_shown.get(declared.id, 0) >= min(
+        ENOUGH, len(declared.hints) or ENOUGH
+    )
+
+
+def _solutions_allowed():
+    """`setup(..., solutions=False)` of a handout, or COURSE_SOLUTIONS=0 of a classroom, say no."""
+    said = os.environ.get("COURSE_SOLUTIONS", "1").strip().lower()
+    return said not in ("0", "off", "no", "false")
+
+
+def _example():
+    """The name that the next exercise of this lesson defines."""
+    lesson = naming.current_lesson() or "start"
+    return exercises.of_lesson(lesson)[0].defines

@@ -4,27 +4,32 @@ import os
 from pathlib import Path
 
 from course import exercises, runtime
-from course.lab.display import Shown, escape, table
-
-_current = None
-
-
-def current_lesson():
-    """The lesson that `setup` was called for, or None."""
-    return _current
+from course.lab import cell_runs, naming
+from course.lab.display import Shown, escape, shell, table
 
 
-def setup(lesson, save_to_drive=False):
+@naming.understood
+def setup(lesson=None, save_to_drive=False, solutions=True):
     """Gets a notebook ready: picks the backend, imports Keras quietly, says what it found.
 
+    It is called like this: `setup("attention")`.
+
     Args:
-        lesson: the lesson's name.
+        lesson: the lesson: its name, its number, or the name of its notebook.
         save_to_drive: on Colab, keeps progress and runs in your Google Drive, so that they
             outlive the session. Colab asks for your permission.
+        solutions: whether `solution(...)` may show solutions after three tries; a handout of an
+            instructor may say False.
     """
-    global _current
+    if lesson is None:
+        names = ", ".join(f'"{name}"' for name in exercises.lessons())
+        raise naming.Misuse(f"Say which lesson this is: setup(...) with one of {names}.")
+    lesson = naming.lesson(lesson)
     about = exercises.about(lesson)
-    _current = lesson
+    naming.set_current_lesson(lesson)
+    if not solutions:
+        os.environ["COURSE_SOLUTIONS"] = "0"
+    cell_runs.watch(shell())
     if save_to_drive:
         _use_drive()
     runtime.start()

@@ -29,10 +29,9 @@ import inspect
 import linecache
 import os
 import sys
-import threading
 import time
 import traceback
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import numpy as np
 
@@ -40,7 +39,7 @@ from course import runtime
 from course.runner import serialization
 from course.runner.fixtures import FIXTURES
 from course.runner.outcome import Failure, Outcome, PlanError
-from course.runner.time_limit import SECONDS, finishes, stop
+from course.runner.time_limit import SECONDS, Interrupted, Worker, finishes, stop
 from course.runner.watch import Watch
 
 
@@ -57,6 +56,7 @@ def carry_out(plan, answer):
 
     Raises:
         PlanError: if the plan itself is malformed.
+        Interrupted: if the user interrupts; the student's code is stopped first.
     """
     if answer is None:
         return Outcome(failure=Failure("missing"))
@@ -67,17 +67,29 @@ def carry_out(plan, answer):
     outcome = Outcome()
     run = _Run(plan, answer, outcome)
     # A thread of its own: a limit that works in notebooks, on Windows and without SIGALRM.
-    worker = threading.Thread(target=run.work, name="course-check", daemon=True)
+    worker = Worker(run.work)
     worker.start()
     limit = plan.get("seconds", SECONDS.get(os.environ.get("KERAS_BACKEND"), 10.0))
-    if not finishes(worker, limit):
+    try:
+        in_time = finishes(worker, limit)
+    except KeyboardInterrupt:
+        raise Interrupted(ended=_end(worker)) from None
+    if not in_time:
         failure = Failure("time", message=f"{limit:g}", **run.where(worker))
-        stop(worker)
+        _end(worker)
         # Once stopped, a worker may still be unwinding: what it writes must not reach the reader.
         return Outcome(failure=failure, called=list(outcome.called), seconds=limit)
     if run.plan_error is not None:
         raise run.plan_error
     return outcome
+
+
+def _end(worker):
+    """Stops the worker, whatever the user presses meanwhile; whether it has ended."""
+    for _ in range(3):
+        with suppress(KeyboardInterrupt):
+            return stop(worker)
+    return not worker.runs
 
 
 class _Run:

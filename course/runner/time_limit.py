@@ -2,6 +2,8 @@
 
 import glob
 import pathlib
+import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -13,19 +15,51 @@ AT_ONCE = 0.1  # seconds
 
 
 class Stopped(BaseException):
-    """Raised inside code that is over its time; not an Exception, so that `except` lets it by."""
+    """Raised inside code that is to end; no Exception, so that `except Exception` lets it by."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped a check. `ended` says whether the code that it ran has ended too."""
+
+    def __init__(self, ended):
+        super().__init__("interrupted")
+        self.ended = ended
+
+
+class Worker(threading.Thread):
+    """A thread that can be waited for, interrupted and stopped.
+
+    It is not waited for with `join`: an interrupted `join` of CPython 3.11 marks a thread as ended
+    that still runs.
+    """
+
+    def __init__(self, work):
+        super().__init__(target=work, name="course-check", daemon=True)
+        self.ended = threading.Event()
+
+    def run(self):
+        try:
+            with suppress(Stopped):  # before or after the `try` of its own
+                super().run()
+        finally:
+            self.ended.set()
+
+    @property
+    def runs(self):
+        """Whether it has a frame: the one sign of life that nothing can falsify."""
+        return self.ident in sys._current_frames()
 
 
 def finishes(worker, limit):
-    """Waits for a thread; whether it ends within `limit` seconds of having a core to run on."""
+    """Waits for a `Worker`; whether it ends within `limit` seconds of having a core to run on."""
     started, waited, left = time.monotonic(), None, limit
-    worker.join(min(limit, AT_ONCE))  # most do, and looking up what was waited for takes its time
-    while left > 0 and worker.is_alive():
+    worker.ended.wait(min(limit, AT_ONCE))  # most do, and looking up the wait takes its time
+    while left > 0 and not worker.ended.is_set():
         waited = waited_for_a_core() if waited is None else waited
-        worker.join(left)
+        worker.ended.wait(left)
         extra = min(max(0.0, waited_for_a_core() - waited), (PATIENCE - 1) * limit)
         left = limit + extra - (time.monotonic() - started)
-    return not worker.is_alive()
+    return worker.ended.is_set()
 
 
 def waited_for_a_core():
@@ -37,14 +71,23 @@ def waited_for_a_core():
     return total / 1e9
 
 
-def stop(worker):
-    """Asks a runaway thread to end, again and again for a moment: a bare `except:` swallows one."""
+def stop(worker, seconds=3.0):
+    """Ends a runaway thread: asks again and again, since a bare `except:` swallows one request.
+
+    Args:
+        worker: the `Worker`.
+        seconds: how long to go on asking.
+
+    Returns:
+        Whether it has ended. Code that waits outside Python, as in `time.sleep`, hears the request
+        only when it comes back.
+    """
     import ctypes
 
-    for _ in range(20):
-        if not worker.is_alive():
-            return
+    until = time.monotonic() + seconds
+    while worker.runs and time.monotonic() < until:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(worker.ident), ctypes.py_object(Stopped)
         )
-        worker.join(0.05)
+        time.sleep(0.02)
+    return not worker.runs

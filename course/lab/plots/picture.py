@@ -13,9 +13,9 @@ import sys
 
 import numpy as np
 
-# Okabe and Ito's palette in an order that keeps the first few furthest apart; yellow is left out
-# because it cannot be seen on white.
-CATEGORY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Four of Okabe and Ito's colours and three of their kind: each has 3 to 1 on white, and on a dark
+# theme for a figure saved without its paper. The first few are the furthest apart.
+CATEGORY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#A67C00", "#8855C8", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DPI = 144
 INK = "#222222"
