@@ -581,6 +581,11 @@ def test_a_handout_is_clean_even_if_the_lesson_was_opened_and_run(handout, root)
     assert given["sample-half-check"].execution_count is None
 
 
+def test_a_handout_may_leave_out_the_solutions(handout):
+    given, _ = handout(solutions=False)
+    assert given["sample-setup"].source.endswith('setup("sample", solutions=False)')
+
+
 def test_points_and_deadline_of_the_instructor(handout):
     given, settings = handout(points={"sample.half": 3}, deadline="2026-12-01T23:59:00Z")
     assert settings["points"] == {"sample.half": 3}

@@ -59,7 +59,7 @@ def release(
     deadline=None,
     leave_out=(),
     extra=None,
-    solutions=False,
+    solutions=True,
     root=".",
 ):
     """Makes the handout of a lesson.

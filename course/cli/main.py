@@ -134,7 +134,7 @@ def release(
     deadline: Annotated[str | None, typer.Option(help="As in 2026-12-01T23:59:00Z.")] = None,
     leave_out: Annotated[list[str] | None, typer.Option(help="Ids of exercises.")] = None,
     extra: Annotated[Path | None, typer.Option(help="Folder with exercises of your own.")] = None,
-    solutions: Annotated[bool, typer.Option(help="Let solution(...) show solutions.")] = False,
+    solutions: Annotated[bool, typer.Option(help="Whether solution(...) shows one.")] = True,
     root: Annotated[Path, typer.Option(help="The course's folder.")] = Path(),
 ):
     """Makes the handout of a lesson: notebook, points, deadline, exercises left out or added."""
