@@ -16,7 +16,7 @@ from course.pretraining import BertEncoder, BertForPretraining, MaskedLanguageMo
 
 # Buffers that hold no weight, in old files.
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
-HEADS = ("cls.", "classifier.", "qa_outputs.", "pooler.")
+HEADS = ("cls.", "classifier.", "qa_outputs.", "no_answer.", "pooler.")
 
 
 class Place(NamedTuple):
@@ -70,16 +70,17 @@ def architecture(model):
 def places(model):
     """Where each tensor of a checkpoint goes: {name without "bert.": `Place`}."""
     encoder = encoder_of(model)
-    # A masked language model has no use for the pooler, and `transformers` gives it none.
-    found = _encoder(encoder, pooler=not isinstance(model, MaskedLanguageModel))
+    # Two models have no use for the pooler, and `transformers` gives them none.
+    pooled = not (isinstance(model, MaskedLanguageModel) or hasattr(model, "qa_outputs"))
+    found = _encoder(encoder, pooler=pooled)
     if isinstance(model, BertForPretraining):
         return found | _masked(model.masked_lm) | _next(model.next_sentence)
     if isinstance(model, MaskedLanguageModel):
         return found | _masked(model)
     if isinstance(model, NextSentence):
         return found | _next(model)
-    for head in ("classifier", "qa_outputs"):
-        if hasattr(model, head):
+    for head in ("classifier", "qa_outputs", "no_answer"):
+        if getattr(model, head, None) is not None:
             found |= _dense(head, getattr(model, head))
     return found
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from course.cli import answer as _answer
 from course.cli.train import stop as _stop
 from course.cli.train import train_app
 
@@ -19,6 +20,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="The named data sets of the course.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(train_app, name="train")
+train_app.command("question-answering")(_answer.train)
+app.command()(_answer.answer)
 
 Lessons = Annotated[
     list[str] | None, typer.Argument(help='Names or numbers ("attention", "02"); all if none.')

@@ -96,6 +96,25 @@ def numbered_rows(path, columns=None, labels=None, optional=()) -> list[tuple[in
     return rows
 
 
+def raw_rows(path: str | Path) -> tuple[list[tuple[int, dict]], list[str]]:
+    """The rows of a table as they stand, empty cells too: (number, row) pairs, and what is wrong.
+
+    For readers that know which cells may be empty.
+    """
+    path = Path(path).expanduser()
+    kind, found, problems = _kind(path), [], []
+    text = _decoded(path)
+    reader = _json_rows(path, text) if kind == ".jsonl" else _separated_rows(path, text, kind, ())
+    for number, row in reader:
+        if isinstance(row, str):
+            problems.append(f"row {number}: {row}")
+        else:
+            found.append((number, row))
+    if not found and not problems:
+        raise DataError(f"{path}: no rows; expected a header and at least one row of data.")
+    return found, problems
+
+
 def _kind(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in (".gz", ".xz"):
