@@ -60,7 +60,11 @@ def small_world(count, seed=0):
     rng, made = np.random.default_rng(seed), []
     for number in range(count):
         person, place = rng.choice(NAMES), rng.choice(PLACES)
-        context = f"In the {place} {person.title()} sat." if number % 3 else f"{person.title()} sat in the {place}."
+        context = (
+            f"In the {place} {person.title()} sat."
+            if number % 3
+            else f"{person.title()} sat in the {place}."
+        )
         both = ("who sat there", person.title()), ("where was it", place)
         question, answer = both[rng.integers(2)]
         made.append(asked(question, context, answer, id=str(number), title=str(number)))
@@ -509,7 +513,13 @@ def test_the_interval_is_that_of_the_mean_and_wider_over_groups(rng):
 
 def test_questions_are_sorted_by_their_word_and_by_the_length_of_the_answer():
     asked = ("Who won?", "In what year did he die?", "How many are there?", "How so?", "Name it.")
-    assert [metrics.question_word(question) for question in asked] == ["who", "what", "how many", "how", "other"]
+    assert [metrics.question_word(question) for question in asked] == [
+        "who",
+        "what",
+        "how many",
+        "how",
+        "other",
+    ]
     chinese = ("谁赢了？", "什么时候出生？", "有多少人？", "在哪里？", "说说看")
     told = [metrics.question_word(q, "zh") for q in chinese]
     assert told == ["who", "when", "how many", "where", "other"]
@@ -635,7 +645,7 @@ def test_baselines_answer_from_the_text():
 
 
 def recipe(folder, **more):
-    settings = {"epochs": 30, "batch_size": 16, "learning_rate": 5e-3, "max_length": 40}
+    settings = {"epochs": 15, "batch_size": 16, "learning_rate": 5e-3, "max_length": 40}
     return Recipe(str(folder), **settings | {"vocab_size": 150, "dropout": 0.0} | more)
 
 
