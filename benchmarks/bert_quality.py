@@ -1,6 +1,6 @@
 """BERT on real text: pretrained on film reviews, then fine-tuned on SST-2 and IMDB.
 
-    python benchmarks/bert_quality.py --run FOLDER --pretrain [--set steps=20000 …]
+    python benchmarks/bert_quality.py --run FOLDER --pretrain [--set max_steps=20000 …]
     python benchmarks/bert_quality.py --run FOLDER --fine-tune sst2 --start pretrained --seed 0
     python benchmarks/bert_quality.py --run FOLDER --fine-tune sst2 --start 4000
     python benchmarks/bert_quality.py --run FOLDER --everything [--at-once 4] [--mixed …] [--set …]
@@ -119,6 +119,7 @@ def random_start(arguments):
     from course.checkpoints import save_bert
     from course.pretraining import Recipe
     from course.tokens import Tokenizer
+    from course.training import current_names
 
     folder = arguments.run / f"random-{arguments.seed}"
     if not (folder / "config.json").exists():
@@ -127,8 +128,9 @@ def random_start(arguments):
         recipe = Recipe(vocabulary=official_vocabulary(), **PRETRAINING)
         if (pretraining / "run.json").exists():  # begun, perhaps with another model
             told = json.loads((pretraining / "run.json").read_text(encoding="utf-8"))
+            told = current_names(told)
             given = {field.name: told[field.name] for field in fields(Recipe) if field.name in told}
-            recipe = replace(Recipe(**given), dropout=Recipe.dropout, mixed=None)
+            recipe = replace(Recipe(**given), dropout=Recipe.dropout, dtype_policy=None)
         if recipe.vocabulary is None:
             tokenizer = Tokenizer.load(pretraining)
         else:
@@ -203,7 +205,7 @@ def fine_tune(arguments):
         learning_rate=rate,
         seed=arguments.seed,
         max_length=arguments.max_length or LENGTHS[arguments.fine_tune],
-        mixed=arguments.mixed,
+        dtype_policy=arguments.mixed,
     )
     _, found, log = fine_tuning.train_classifier(recipe, task, start, verbose=2)
     print(name, {s: str(f["accuracy"]) for s, f in found.items()}, log[-1]["seconds"])

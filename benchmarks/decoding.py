@@ -100,7 +100,7 @@ def describe(folder):
     from course import training, translation
 
     recipe = training.load_recipe(folder, translation.Recipe)
-    return f"a post-norm run of {recipe.steps:,} steps, peak {recipe.peak}"
+    return f"a post-norm run of {recipe.max_steps:,} steps, peak {recipe.learning_rate}"
 
 
 def our_model(seed):

@@ -31,9 +31,9 @@ def recipe_of(steps, seed):
         max_length=LENGTH,
         batch_size=BATCH,
         multiple=LENGTH,
-        steps=steps,
+        max_steps=steps,
         warmup_steps=steps // 10,
-        peak=5e-3,
+        learning_rate=5e-3,
         beta_2=0.98,
         seed=seed,
     )
@@ -102,7 +102,7 @@ def main():
         model = recipe.model(tokenizer.vocab_size)
         model.compile(recipe.optimizer(model), jit_compile=runtime.jit_compile())
         batches = recipe.batches(corpus, tokenizer)
-        rounds = training.Rounds(batches, recipe.steps // ROUNDS)
+        rounds = training.Rounds(batches, recipe.max_steps // ROUNDS)
         lines = {"own": [], "new": [], "masked_loss": []}
         for number in range(ROUNDS):
             rounds.round = number
@@ -110,7 +110,7 @@ def main():
             lines["masked_loss"].append(round(float(log.history["masked_loss"][0]), 4))
             for name, rows in (("own", own), ("new", new)):
                 lines[name].append(found(model, *rows, names))
-        passes = round(recipe.steps / len(batches), 1)
+        passes = round(recipe.max_steps / len(batches), 1)
         results[count] = lines | {"passes": passes}
         print(f"{count}: {time.process_time() - began:.0f} s, {results[count]}", flush=True)
 
@@ -120,7 +120,7 @@ def main():
             f"--steps {arguments.steps} --seed {arguments.seed}",
             "hardware": runtime.hardware(),
             "seed": arguments.seed,
-            "steps": [recipe.steps // ROUNDS * (k + 1) for k in range(ROUNDS)],
+            "steps": [recipe.max_steps // ROUNDS * (k + 1) for k in range(ROUNDS)],
             "names": len(names),
             "rows": {"own": len(own[1]), "new": len(new[1])},
             "runs": results,

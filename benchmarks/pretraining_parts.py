@@ -34,9 +34,9 @@ def recipe_of(steps, seed):
         max_length=48,
         batch_size=32,
         multiple=16,
-        steps=steps,
+        max_steps=steps,
         warmup_steps=steps // 10,
-        peak=1e-2,
+        learning_rate=1e-2,
         beta_2=0.98,
         seed=seed,
     )
@@ -69,7 +69,7 @@ def trained(recipe, corpus, tokenizer, masking, alone):
         multiple=recipe.multiple,
         seed=recipe.seed,
     )
-    rounds = training.Rounds(batches, recipe.steps // 10)
+    rounds = training.Rounds(batches, recipe.max_steps // 10)
 
     class Round(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -145,7 +145,7 @@ def main():
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{len(texts):,} verdicts, {recipe.steps} steps")
+    table = Table(title=f"{len(texts):,} verdicts, {recipe.max_steps} steps")
     columns = ("loss", "accuracy", "hidden", "replaced", "stayed")
     for column in ("run", *columns):
         table.add_column(column, justify="right")
@@ -160,7 +160,7 @@ def main():
             "seed": arguments.seed,
             "verdicts": len(texts),
             "vocabulary": tokenizer.vocab_size,
-            "steps": [recipe.steps // 10 * (k + 1) for k in range(10)],
+            "steps": [recipe.max_steps // 10 * (k + 1) for k in range(10)],
             "runs": results,
         }
         record("pretraining_parts", result)

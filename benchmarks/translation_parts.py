@@ -43,8 +43,8 @@ def recipe_of(steps, seed):
         d_ff=128,
         dropout=0.0,
         max_tokens=1024,
-        steps=steps,
-        peak=6e-3,
+        max_steps=steps,
+        learning_rate=6e-3,
         warmup_steps=100,
         round_steps=steps // 10,
         seed=seed,
@@ -68,7 +68,7 @@ def trainer(recipe, vocab_size, count_padding=False, rate=None):
 
     runtime.seed_everything(recipe.seed)
     kind = PaddingCounted if count_padding else TeacherForcing
-    model = kind(recipe.model(vocab_size), recipe.smoothing)
+    model = kind(recipe.model(vocab_size), recipe.label_smoothing)
     optimizer = recipe.optimizer()
     if rate is not None:
         optimizer = keras.optimizers.Adam(rate, 0.9, recipe.beta_2, recipe.epsilon)
@@ -120,11 +120,11 @@ def main():
         [text for pair in pairs for text in pair], recipe.vocab_size, recipe.kind, lowercase=False
     )
     validation = pair_batches(tokenizer, held_out, recipe.max_tokens, shuffle=False)
-    plain = replace(recipe, smoothing=0.0)
-    high = 5 * recipe.peak
+    plain = replace(recipe, label_smoothing=0.0)
+    high = 5 * recipe.learning_rate
     runs = {
         "as in the lesson": (recipe, {}),
-        f"constant rate {recipe.peak:g}": (recipe, {"rate": recipe.peak}),
+        f"constant rate {recipe.learning_rate:g}": (recipe, {"rate": recipe.learning_rate}),
         f"constant rate {high:g}": (recipe, {"rate": high}),
         "no smoothing": (plain, {}),
         "padding counted": (plain, {"count_padding": True}),
@@ -160,7 +160,7 @@ def main():
         results[name] = found
         print(f"{name}: {time.perf_counter() - began:.0f} s, {found}", flush=True)
 
-    table = Table(title=f"{len(pairs):,} pairs, {recipe.steps} steps")
+    table = Table(title=f"{len(pairs):,} pairs, {recipe.max_steps} steps")
     columns = ("bleu", "val_nll", "loss", "accuracy", "confidence", "calibration_error")
     for column in ("run", *columns):
         table.add_column(column, justify="right")
@@ -176,7 +176,7 @@ def main():
             "seed": arguments.seed,
             "pairs": len(pairs),
             "vocabulary": tokenizer.vocab_size,
-            "peak": recipe.peak,
+            "peak": recipe.learning_rate,
             "warmup_steps": recipe.warmup_steps,
             "steps": [recipe.round_steps * (k + 1) for k in range(10)],
             "sentences": len(held_out),

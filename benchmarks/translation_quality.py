@@ -81,7 +81,7 @@ def train_ours(recipe, pairs, validation, folder, language, every):
                 curve.add(translator, line["step"], line["seconds"], line["cpu_seconds"])
 
     translation.train_translator(
-        recipe, pairs, folder, validation=validation, round_callbacks=[Scorer()] if every else ()
+        recipe, pairs, folder, validation=validation, callbacks=[Scorer()] if every else ()
     )
 
 
@@ -184,11 +184,12 @@ def train_peer(recipe, pairs, validation, folder, language, every, minutes):
     torch.manual_seed(recipe.seed)
     model = torch_model(recipe, tokenizer.vocab_size).train()
     optimizer = torch.optim.Adam(model.parameters(), 1.0, (0.9, recipe.beta_2), eps=recipe.epsilon)
-    scale = recipe.peak * recipe.warmup_steps**0.5
+    warmup_steps = recipe.warmup(recipe.max_steps)
+    scale = recipe.learning_rate * warmup_steps**0.5
 
     def rate(step):  # counted from 0
-        rate = scale * min((step + 1) ** -0.5, (step + 1) * recipe.warmup_steps**-1.5)
-        left = (recipe.steps - step - 1) / max(1, recipe.cooldown_steps)
+        rate = scale * min((step + 1) ** -0.5, (step + 1) * warmup_steps**-1.5)
+        left = (recipe.max_steps - step - 1) / max(1, recipe.cooldown_steps)
         return rate * min(1.0, left) if recipe.cooldown_steps else rate
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
@@ -200,7 +201,7 @@ def train_peer(recipe, pairs, validation, folder, language, every, minutes):
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         seconds, cpu_seconds, first = state["seconds"], state["cpu_seconds"], state["rounds"]
-    for number in range(first, -(-recipe.steps // recipe.round_steps)):
+    for number in range(first, -(-recipe.max_steps // recipe.round_steps)):
         if cpu_seconds > minutes * 60:
             break
         stream.round = number
@@ -215,7 +216,7 @@ def train_peer(recipe, pairs, validation, folder, language, every, minutes):
                 model.logits(vectors).flatten(0, 1),
                 labels.flatten(),
                 ignore_index=0,
-                label_smoothing=recipe.smoothing,
+                label_smoothing=recipe.label_smoothing,
             )
             loss.backward()
             optimizer.step()
@@ -375,7 +376,7 @@ def main():
 
     from course import translation
 
-    recipe = recipe_from(translation.Recipe, arguments.set, steps=arguments.steps)
+    recipe = recipe_from(translation.Recipe, arguments.set, max_steps=arguments.steps)
     source, _, target = arguments.pair.partition("-")
     arguments.run.mkdir(parents=True, exist_ok=True)
     pairs, validation = (

@@ -451,10 +451,10 @@ recipe = Recipe(
     d_ff=128,
     dropout=0.0,  # the rule is simple, and no sentence comes often: nothing is learned by heart
     max_tokens=1024,  # ids of a batch, padding included, on each side
-    steps=900,
-    peak=0.006,
+    max_steps=900,
+    learning_rate=0.006,
     warmup_steps=100,
-    smoothing=0.1,
+    label_smoothing=0.1,
     round_steps=90,
     keep=3,  # the last 3 checkpoints are averaged in the end
 )
@@ -466,11 +466,13 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         step = (epoch + 1) * recipe.round_steps
-        print(f"step {step:4} of {recipe.steps}: validation nll {logs['val_nll']:.2f}", flush=True)
+        print(
+            f"step {step:4} of {recipe.max_steps}: validation nll {logs['val_nll']:.2f}", flush=True
+        )
 
 
 translator, log = train_translator(
-    recipe, pairs, folder, validation=held_out, round_callbacks=[Progress()]
+    recipe, pairs, folder, validation=held_out, callbacks=[Progress()]
 )
 print(f"{translator.model.count_params():,} parameters")
 
@@ -781,9 +783,9 @@ for name, found in runs.items():
 # | two CPU cores, this lesson | 11,465 pairs | 2 + 2 blocks, width 64, batches of 1,024 ids, 900 steps | `log[-1]["seconds"]` in your run |
 # | T4 (Colab GPU) | Multi30k, 29,000 pairs | 4 + 4 blocks, width 128, batches of 4,096 ids, 8,000 steps | above 57 s, see below |
 # | two CPU cores | Multi30k | the same | 0.5 s a step, measured over the 8,000 steps of the run below |
-# | TPU (Colab, JAX) | Multi30k | the same, `--set max_tokens=16384 --set steps=2000` | above 2 s, see below |
+# | TPU (Colab, JAX) | Multi30k | the same, `--set max_tokens=16384 --set max_steps=2000` | above 2 s, see below |
 # | H100 (JAX) | Multi30k | as on the T4 | 76 s until 13 shapes of batches were compiled, then 4.7 ms a step, measured without dropout |
-# | H200 | Multi30k | the same as for the TPU, `--set mixed=mixed_bfloat16` | above 0.5 s, see below |
+# | H200 | Multi30k | the same as for the TPU, `--set dtype_policy=mixed_bfloat16` | above 0.5 s, see below |
 #
 # No T4, TPU or H200 was at hand, so their times are **floors**, by arithmetic. A step on 4,096 source and 4,096
 # target ids multiplies each encoder vector with 0.52 million weights, each decoder vector with 0.79 million and
@@ -804,7 +806,7 @@ for name, found in runs.items():
 # falls in a straight line to 0.
 #
 # For all 30,000 sentences of the small world, set `LEVEL = 2` in the first cell, and in the recipe
-# `vocab_size=6000`, `max_tokens=1280`, `peak=0.008`. With 900 steps, about twice the computing time of this lesson,
+# `vocab_size=6000`, `max_tokens=1280`, `learning_rate=0.008`. With 900 steps, about twice the computing time of this lesson,
 # BLEU on 300 sentences of `test` was 85 (one seed). A likely reason: a third of the 3,238 German words occur
 # less than ten times in training, and so many steps are under three passes over the data. Longer runs are not
 # measured yet. For Chinese, set `PAIR = "en-zh"`, and give `language="zh"` to `bleu`, so that it counts

@@ -730,9 +730,9 @@ recipe = Recipe(
     max_length=48,
     batch_size=32,
     multiple=16,  # rows are padded to a multiple of this
-    steps=240,
+    max_steps=240,
     warmup_steps=24,
-    peak=1e-2,
+    learning_rate=1e-2,
     beta_2=0.98,  # 0.999 is for long runs
     round_steps=40,
 )
@@ -747,10 +747,10 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         step, loss = (epoch + 1) * recipe.round_steps, logs["val_masked_loss"]
-        print(f"step {step:3} of {recipe.steps}: validation loss {loss:.2f}", flush=True)
+        print(f"step {step:3} of {recipe.max_steps}: validation loss {loss:.2f}", flush=True)
 
 
-model, log = pretrain(recipe, sources, folder, validation=held_out, round_callbacks=[Progress()])
+model, log = pretrain(recipe, sources, folder, validation=held_out, callbacks=[Progress()])
 print(f"{model.count_params():,} parameters")
 
 # %% tags=["timing"]
@@ -1016,8 +1016,8 @@ print(f"correlation with the text {np.corrcoef(in_text, said)[0, 1]:.2f}")
 # | two CPU cores, shipped | stories, summaries, verdicts, 0.7 million tokens | 2 blocks, width 128, 4,000 steps | 489 CPU seconds |
 # | two CPU cores (TensorFlow) | IMDB's 49,000 unlabelled reviews and WikiText-2's validation text, 16.5 million tokens, 2.4 times through | 4 blocks, width 192, a vocabulary of 8,000 learnt from the text, 3.5 million weights, batches of 32 rows of up to 128, bfloat16, 13,000 steps | 152 CPU minutes |
 # | H100 (JAX) | IMDB's 49,000 unlabelled reviews, 15.6 million tokens, 44 times through | 4 blocks, width 256, 11.2 million weights, batches of 128 rows of up to 512, bfloat16, 20,000 steps | 7 minutes, beside other trainings |
-# | T4 (Colab GPU) | the same | `--set mixed=mixed_float16` | not measured yet |
-# | TPU (Colab, JAX) | the same | `--set mixed=mixed_bfloat16` | not measured yet |
+# | T4 (Colab GPU) | the same | `--set dtype_policy=mixed_float16` | not measured yet |
+# | TPU (Colab, JAX) | the same | `--set dtype_policy=mixed_bfloat16` | not measured yet |
 #
 # ```text
 # COURSE_DATA=folder course train bert-pretrain --data imdb/unsupervised \

@@ -309,14 +309,12 @@ check(class_logits)
 # under the names that those libraries use.
 
 # %%
-from dataclasses import fields
-
 from course.fine_tuning import Recipe
 
-shown = "epochs train_batch_size eval_batch_size warmup_steps weight_decay learning_rate clipnorm seed best_by"
-for field in fields(Recipe):
-    if field.name in shown.split():
-        print(f"{field.name:18}{field.default}")
+shown = "epochs batch_size eval_batch_size warmup_steps weight_decay learning_rate clipnorm seed best_by"
+classic = Recipe.classic("unused")
+for name in shown.split():
+    print(f"{name:18}{getattr(classic, name)}")
 
 # %% [markdown]
 # | setting | what it is | what breaks without it |
@@ -324,7 +322,7 @@ for field in fields(Recipe):
 # | `output_dir` | the folder of the run: checkpoints, log, scores, the model | a machine that stops costs the whole run |
 # | `logging_dir` | where the curves go, for TensorBoard | you learn only in the end that it went wrong in the beginning |
 # | `epochs` | how often each example is seen | too few: not learned; too many: learned by heart |
-# | `train_batch_size` | rows of an update | smaller ones are noisier, larger ones leave fewer updates |
+# | `batch_size` | rows of an update | smaller ones are noisier, larger ones leave fewer updates |
 # | `eval_batch_size` | rows of a batch when nothing is learned: larger, as no gradients are kept | time only; the scores must not depend on it (section 7) |
 # | `learning_rate` | the largest rate | too low: nothing moves; too high: what was pretrained is lost |
 # | `warmup_steps` | updates in which the rate rises | the new head sends large random gradients into the encoder |
@@ -586,7 +584,7 @@ from course.fine_tuning import train_classifier
 recipe = Recipe(
     output_dir=str(runtime.home() / "runs" / "fine_tuning-answers"),
     epochs=3,
-    train_batch_size=16,
+    batch_size=16,
     eval_batch_size=64,
     warmup_steps=updates // 10,
     weight_decay=0.01,
@@ -1032,9 +1030,9 @@ with tempfile.TemporaryDirectory() as place:
 # | tier | data | settings | time |
 # |---|---|---|---|
 # | two CPU cores, this lesson | 1,000 pairs | the course's BERT, 3 epochs | `log[-1]["seconds"]` in your run |
-# | T4 (Colab GPU) | SST-2, 67,349 phrases | BERT base, 3 epochs, `--set mixed=mixed_float16` | not measured yet |
-# | TPU (Colab, JAX) | the same | `--set train_batch_size=128 --set warmup_steps=150` | not measured yet |
-# | H100 (JAX) | IMDB, 22,389 reviews of up to 512 tokens | 4 blocks, width 256, 3 epochs, `--set mixed=mixed_bfloat16` | 41 s; 76 s the first time, with compiling |
+# | T4 (Colab GPU) | SST-2, 67,349 phrases | BERT base, 3 epochs, `--set dtype_policy=mixed_float16` | not measured yet |
+# | TPU (Colab, JAX) | the same | `--set batch_size=128 --set warmup_steps=150` | not measured yet |
+# | H100 (JAX) | IMDB, 22,389 reviews of up to 512 tokens | 4 blocks, width 256, 3 epochs, `--set dtype_policy=mixed_bfloat16` | 41 s; 76 s the first time, with compiling |
 #
 # ```text
 # COURSE_DATA=folder course train classify sst2 \

@@ -681,8 +681,8 @@ def nbval(path):
 # What is trained for long in a lesson, and a fraction of it. `course build` ran the whole, of which
 # the outputs in the files are left, and so does `make prove`.
 LESS = {
-    "05_translation": {"steps=900,": "steps=90,", "round_steps=90,": "round_steps=30,"},
-    "07_pretraining": {"steps=240,": "steps=40,", "round_steps=40,": "round_steps=10,"},
+    "05_translation": {"max_steps=900,": "max_steps=90,", "round_steps=90,": "round_steps=30,"},
+    "07_pretraining": {"max_steps=240,": "max_steps=40,", "round_steps=40,": "round_steps=10,"},
 }
 
 

@@ -293,16 +293,16 @@ def test_the_recipes_optimizer_is_torchs_over_20_steps_of_small_gradients(keras,
 
 
 def test_a_warm_up_longer_than_the_training_says_what_to_set(keras, tmp_path):
-    recipe = fine_tuning.Recipe(str(tmp_path))
+    recipe = fine_tuning.Recipe.classic(str(tmp_path))
     with pytest.raises(ValueError, match=r"warmup_steps = 500, and 3 epochs are 90.*a tenth, 9"):
         recipe.optimizer(make(keras), steps=90)
     with pytest.raises(ValueError, match='choose "error" or "nll"'):
         fine_tuning.Recipe(str(tmp_path), best_by="f1")
 
 
-def test_the_recipe_is_the_classic_one():
-    recipe = fine_tuning.Recipe("out")
-    classic = {"epochs": 3, "train_batch_size": 16, "eval_batch_size": 64, "warmup_steps": 500}
+def test_the_classic_recipe_is_the_one_of_other_libraries():
+    recipe = fine_tuning.Recipe.classic("out")
+    classic = {"epochs": 3, "batch_size": 16, "eval_batch_size": 64, "warmup_steps": 500}
     classic |= {"weight_decay": 0.01, "clipnorm": 1.0}
     assert {name: getattr(recipe, name) for name in classic} == classic
 

@@ -834,9 +834,9 @@ TINY = {
     "max_positions": 48,
     "max_length": 48,
     "batch_size": 8,
-    "accumulate": 2,
+    "gradient_accumulation_steps": 2,
     "multiple": 24,
-    "steps": 30,
+    "max_steps": 30,
     "warmup_steps": 5,
     "round_steps": 6,
 }
@@ -849,7 +849,7 @@ def test_the_rate_of_each_update_is_that_of_the_schedule(course, keras):
     recipe, model = course.Recipe(**TINY), keras.Sequential([keras.layers.Dense(1)])
     model.build((None, 1))
     optimizer = recipe.optimizer(model)
-    wanted = WarmupLinear(recipe.peak, 5, 30)
+    wanted = WarmupLinear(recipe.learning_rate, 5, 30)
     for update in range(30):
         optimizer._iterations.assign(2 * update + 1)
         assert float(optimizer.learning_rate) == pytest.approx(float(wanted(update)), rel=1e-5)
@@ -871,7 +871,9 @@ def test_a_learned_vocabulary_comes_from_a_fair_sample():
 def run(course, tmp_path_factory):
     """A short run, and its folder."""
     folder = tmp_path_factory.mktemp("run")
-    recipe = course.Recipe(**{**TINY, "peak": 0.01, "accumulate": 1, "multiple": 48})
+    recipe = course.Recipe(
+        **{**TINY, "learning_rate": 0.01, "gradient_accumulation_steps": 1, "multiple": 48}
+    )
     sources, held_out = ["world-verdicts/validation"], ["world-verdicts/test"]
     model, log = course.pretrain(recipe, sources, folder, validation=held_out)
     return model, log, folder, recipe
@@ -912,7 +914,13 @@ def test_it_goes_on_from_a_checkpoint_on_other_text(course, run, tmp_path):
     model, _, folder, recipe = run
     tokenizer = course.load_pretrained(folder)[1]
     checkpoints.save_bert(model, tmp_path / "start", tokenizer=tokenizer)
-    still = {"steps": 2, "warmup_steps": 1, "round_steps": 2, "peak": 1e-9, "vocab_size": 280}
+    still = {
+        "max_steps": 2,
+        "warmup_steps": 1,
+        "round_steps": 2,
+        "learning_rate": 1e-9,
+        "vocab_size": 280,
+    }
     again, _ = course.pretrain(
         course.Recipe(**{**recipe.__dict__, **still}),
         ["world-verdicts/test"],
@@ -945,7 +953,7 @@ ACCUMULATE = 2 if os.environ["KERAS_BACKEND"] == "tensorflow" else 1
 
 
 def arguments(folder, *more):
-    settings = {**TINY, "steps": 36, "multiple": 48, "accumulate": ACCUMULATE}
+    settings = {**TINY, "max_steps": 36, "multiple": 48, "gradient_accumulation_steps": ACCUMULATE}
     found = ["train", "bert-pretrain", "--data", "world-verdicts/validation", "--out", folder]
     for name, value in settings.items():
         found += ["--set", f"{name}={value}"]
@@ -1014,7 +1022,7 @@ def test_a_killed_run_ends_as_one_that_was_not(course, tmp_path):
 def test_a_setting_or_a_text_that_does_not_exist_is_refused(tmp_path, more, says):
     from typer.testing import CliRunner
 
-    from course.cli import app
+    from course.cli.main import app
 
     done = CliRunner().invoke(app, arguments(tmp_path / "run", *more))
     assert done.exit_code == 2 and says in done.output.replace("\n", " ")

@@ -290,8 +290,8 @@ def test_a_run_may_be_given_another_ending_until_one_has_begun(keras, tmp_path):
 def test_a_recipe_is_read_back_and_one_of_another_kind_is_refused(tmp_path):
     from course import pretraining, translation
 
-    recipe = translation.Recipe(steps=7, mixed="mixed_bfloat16")
-    training.save_recipe(tmp_path, recipe)
+    recipe = translation.Recipe(max_steps=7, dtype_policy="mixed_bfloat16")
+    recipe.save(tmp_path)
     assert training.load_recipe(tmp_path, translation.Recipe) == recipe
     with pytest.raises(ValueError, match=r"recipe.json is no recipe of course\.pretraining"):
         training.load_recipe(tmp_path, pretraining.Recipe)

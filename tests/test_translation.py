@@ -206,9 +206,9 @@ PROGRAM = """
                 print("here", flush=True)
                 import time; time.sleep(600)
 
-    recipe = translation.Recipe(steps=steps, **{**json.loads(tiny), "round_steps": 8})
+    recipe = translation.Recipe(max_steps=steps, **{**json.loads(tiny), "round_steps": 8})
     translator, log = translation.train_translator(
-        recipe, pairs, folder, validation=pairs[:40], round_callbacks=[Stop()], deterministic=True
+        recipe, pairs, folder, validation=pairs[:40], callbacks=[Stop()], deterministic=True
     )
     figures = [[line[k] for k in ("step", "epoch", "loss", "nll", "val_nll")] for line in log]
     bits = b"".join(weights.tobytes() for weights in translator.model.get_weights())
@@ -229,8 +229,12 @@ def trained(tmp_path_factory):
     """A translator that has learnt twelve pairs by heart, and its folder."""
     folder = tmp_path_factory.mktemp("run")
     pairs = translation.load_pairs("world-en-de", "train")[:12]
-    recipe = translation.Recipe(**{**TINY, "dropout": 0.0, "smoothing": 0.0, "peak": 0.02})
-    recipe = translation.Recipe(**{**recipe.__dict__, "steps": 120, "round_steps": 40, "keep": 1})
+    recipe = translation.Recipe(
+        **{**TINY, "dropout": 0.0, "label_smoothing": 0.0, "learning_rate": 0.02}
+    )
+    recipe = translation.Recipe(
+        **{**recipe.__dict__, "max_steps": 120, "round_steps": 40, "keep": 1}
+    )
     translator, _ = translation.train_translator(recipe, pairs, folder, validation=pairs)
     return translator, pairs, folder
 
@@ -343,7 +347,7 @@ def course(*arguments, **more):
 def test_course_train_translation_trains_scores_and_goes_on(tmp_path):
     settings = [f"{name}={json.dumps(value)}" for name, value in TINY.items()]
     arguments = ["train", "translation", "--data", "world-en-de", "--out", tmp_path / "run"]
-    for setting in [*settings, "steps=20"]:
+    for setting in [*settings, "max_steps=20"]:
         arguments += ["--set", setting]
     done = course(*arguments, "--test", "validation", "--num-beams", "1")
     assert done.returncode == 0, done.stderr
@@ -358,7 +362,7 @@ def test_course_train_translation_trains_scores_and_goes_on(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "says"),
-    [("layers=2", "there is no 'layers'"), ("steps=many", "expected a value like 8000")],
+    [("layers=2", "there is no 'layers'"), ("max_steps=many", "expected a value like 8000")],
 )
 def test_a_setting_that_does_not_exist_or_fit_is_refused(tmp_path, setting, says):
     arguments = ["train", "translation", "--data", "world-en-de", "--out", str(tmp_path / "run")]

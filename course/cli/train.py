@@ -40,7 +40,7 @@ def translation(
     setting: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="NAME=VALUE of course.translation.Recipe, for example steps=200."
+            "--set", help="NAME=VALUE of course.translation.Recipe, for example max_steps=200."
         ),
     ] = None,
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
@@ -89,7 +89,7 @@ def bert_pretrain(
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", help="NAME=VALUE of course.pretraining.Recipe: steps=200."),
+        typer.Option("--set", help="NAME=VALUE of course.pretraining.Recipe: max_steps=200."),
     ] = None,
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
 ):
@@ -111,7 +111,7 @@ def bert_pretrain(
         model, tokenizer = pretraining.load_pretrained(out, "last")
         if not (out / "bert" / "config.json").exists():
             save_bert(model, out / "bert", tokenizer=tokenizer)
-    updates, seconds = log[-1]["step"] // recipe.accumulate, log[-1]["seconds"]
+    updates, seconds = log[-1]["step"] // recipe.gradient_accumulation_steps, log[-1]["seconds"]
     typer.echo(f"{updates} updates in {seconds:.0f} s; the model is in {out / 'bert'}")
 
 
@@ -174,23 +174,52 @@ def classify(
 
 
 def recipe_from(kind, settings, **given):
-    """A recipe from NAME=VALUE texts, and from what was given otherwise."""
-    import dataclasses
+    """A recipe from NAME=VALUE texts, and from what was given otherwise.
 
-    fields = [field for field in dataclasses.fields(kind) if field.name not in given]
-    known = {field.name: field.default for field in fields}
+    Args:
+        kind: the recipe's class.
+        settings: list of NAME=VALUE; a VALUE is read as JSON, or else taken as text. Names of
+            older versions count as those of today.
+        **given: settings that are chosen elsewhere, and may not be set here.
+
+    Raises:
+        ValueError: if there is no such setting, its value is of another kind, or it is set twice.
+    """
+    import dataclasses
+    import difflib
+    import typing
+
+    from course.training.recipe import OLD_NAMES
+
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.name not in given}
+    types = typing.get_type_hints(kind)
     chosen = {}
     for text in settings:
-        name, _, value = text.partition("=")
-        if name not in known:
-            raise ValueError(f"--set {text}: there is no {name!r}; there are {', '.join(known)}.")
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if name not in fields and OLD_NAMES.get(name) in fields:
+            typer.echo(f"note: {name} is now called {OLD_NAMES[name]}", err=True)
+            name = OLD_NAMES[name]
+        if name not in fields:
+            close = difflib.get_close_matches(name, fields, 1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise ValueError(
+                f"--set {text}: there is no {name!r}; there are {', '.join(fields)}.{hint}"
+            )
+        if not equals:
+            raise ValueError(f"--set {text}: expected NAME=VALUE, for example {name}=1.")
         with contextlib.suppress(json.JSONDecodeError):
-            value = json.loads(value)
-        default = known[name]
-        fits = isinstance(value, type(default)) or (
-            isinstance(default, float) and isinstance(value, int)
-        )
-        if default is not None and not fits:
-            raise ValueError(f"--set {text}: expected a value like {default!r}.")
+            value = None if value == "None" else json.loads(value)
+        if name in chosen and chosen[name] != value:
+            raise ValueError(f"--set {name} is given twice, as {chosen[name]!r} and {value!r}.")
+        allowed = typing.get_args(types[name]) or (types[name],)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if float in allowed and whole:
+            value = float(value)
+        # bool is a kind of int in Python, and no number here.
+        if not any(type(value) is each for each in allowed):
+            default = fields[name].default
+            wanted = " or ".join("None" if t is type(None) else t.__name__ for t in allowed)
+            like = wanted if default is None else f"a value like {default!r} ({wanted})"
+            raise ValueError(f"--set {text}: expected {like}.")
         chosen[name] = value
     return kind(**chosen, **given)

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from course import checkpoints, runtime, training
 from course.fine_tuning.classifier import BertClassifier
@@ -18,63 +18,63 @@ from course.training.optimizers import adamw
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(training.Recipe):
     """Every setting of a fine-tuning run, under the names that other libraries use.
 
+    Those of every run are in `course.training.Recipe`.
+
     Attributes:
-        output_dir: the run's folder; on Colab choose one in Drive.
         epochs: times that each example is seen. Devlin et al. tried 2, 3 and 4.
-        train_batch_size, eval_batch_size: rows of a batch.
+        batch_size, eval_batch_size: rows of a batch.
         warmup_steps: updates in which the learning rate rises from 0 to `learning_rate`; it then
-            falls in a straight line to 0 at the last update. Fewer than there are updates.
+            falls in a straight line to 0 at the last update. Fewer than there are updates. None
+            means a tenth of them, at most 500; `Recipe.classic` has the 500 of many examples.
         weight_decay: of AdamW; biases, and the scales and shifts of layer normalization, are left
             out of it.
         learning_rate: the largest. Devlin et al. tried 5e-5, 3e-5 and 2e-5; a small model bears
             more, one from random weights wants ten times as much.
-        logging_dir: where TensorBoard's files go; None means output_dir/tensorboard.
         seed: of the new head's weights, the order of the examples and dropout. Small data makes
             results move with it: run several.
-        clipnorm: the largest norm of all gradients together.
-        epsilon: of AdamW.
         max_length: ids of a text, or of a pair; what is longer is cut.
         dropout: rate in front of the head; None means the encoder's.
         best_by: which checkpoint is kept as the best: that with the least "error" or the least
             "nll" on the validation rows.
         round_steps: updates between two checkpoints and validations; None means an epoch.
-        mixed: "mixed_bfloat16", "mixed_float16" or None for float32.
         size, vocab_size: of a model from random weights, if no checkpoint is given: see
             `BertEncoder.official`; its vocabulary is learnt from the training texts.
 
     Reference: Devlin et al. 2019, appendix A.3.
     """
 
-    output_dir: str
-    epochs: int = 3
-    train_batch_size: int = 16
+    classic_warmup_steps: ClassVar[int] = 500
+    movable: ClassVar[tuple[str, ...]] = (*training.Recipe.movable, "eval_batch_size")
+
+    epochs: int | None = 3
+    batch_size: int = 16
     eval_batch_size: int = 64
-    warmup_steps: int = 500
     weight_decay: float = 0.01
-    learning_rate: float = 5e-5
-    logging_dir: str | None = None
-    seed: int = 0
-    clipnorm: float = 1.0
-    epsilon: float = 1e-8
     max_length: int = 128
     dropout: float | None = None
     best_by: str = "error"
     round_steps: int | None = None
-    mixed: str | None = None
     size: str = "tiny"
     vocab_size: int = 8000
 
     def __post_init__(self):
+        super().__post_init__()
         if self.best_by not in ("error", "nll"):
             raise ValueError(f'best_by = {self.best_by!r}: choose "error" or "nll".')
         if self.size not in OFFICIAL:
             raise ValueError(f"size = {self.size!r}: choose one of {', '.join(OFFICIAL)}.")
-        for name in ("epochs", "train_batch_size", "eval_batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: at least 1.")
+
+    @classmethod
+    def classic(cls, output_dir=None, **settings):
+        """The recipe as examples of other libraries have it: 500 warm-up steps, however few rows.
+
+        Args:
+            output_dir, **settings: as `Recipe` takes them.
+        """
+        return cls(output_dir, **{"warmup_steps": cls.classic_warmup_steps} | settings)
 
     def optimizer(self, model, steps):
         """AdamW with warm-up and linear decay over `steps` updates.
@@ -82,13 +82,14 @@ class Recipe:
         Raises:
             ValueError: if the warm-up is as long as the training.
         """
-        if not 0 <= self.warmup_steps < steps:
+        warmup_steps = self.warmup(steps, self.output_dir)
+        if warmup_steps >= steps:
             raise ValueError(
-                f"warmup_steps = {self.warmup_steps}, and {self.epochs} epochs are {steps} updates "
-                f"of {self.train_batch_size} examples: the learning rate would never be reached. "
+                f"warmup_steps = {warmup_steps}, and {self.epochs} epochs are {steps} updates "
+                f"of {self.batch_size} examples: the learning rate would never be reached. "
                 f"Set warmup_steps to about a tenth, {max(steps // 10, 1)}."
             )
-        schedule = WarmupLinear(self.learning_rate, self.warmup_steps, steps)
+        schedule = WarmupLinear(self.learning_rate, warmup_steps, steps)
         return adamw(
             model,
             schedule,
@@ -125,26 +126,27 @@ def train_classifier(
     Raises:
         ValueError: if a setting does not fit the data, or the folder holds another run.
     """
-    folder = Path(recipe.output_dir)
+    folder = recipe.folder()
     train, validation = task.splits["train"], task.splits["validation"]
     runtime.seed_everything(recipe.seed, deterministic=deterministic)
     model, tokenizer = _start(recipe, task, start, folder, say)
     max_length = min(recipe.max_length, model.encoder.position_embedding.input_dim)
     batches = _batches(recipe, tokenizer, train, max_length)
-    steps = recipe.epochs * len(batches)
-    model.compile(recipe.optimizer(model, steps), jit_compile=runtime.jit_compile())
-    settings = asdict(recipe) | {"data": _digest(task), "start": str(start)}
-    for name in ("output_dir", "logging_dir", "eval_batch_size"):  # what a moved run may change
-        del settings[name]
+    asked, recipe = recipe, recipe.resolved(len(batches), folder)
+    optimizer = recipe.optimizer(model, recipe.max_steps)
+    model.compile(optimizer, jit_compile=runtime.jit_compile())
+    settings = replace(asked, warmup_steps=recipe.warmup_steps).run_settings()
+    settings |= {"data": _digest(task), "start": str(start)}
     log = training.train(
         model,
         batches,
-        steps=steps,
+        steps=recipe.max_steps,
         folder=folder,
-        round_steps=recipe.round_steps or len(batches),
+        round_steps=recipe.round_steps,
         validation=_batches(recipe, tokenizer, validation, max_length, shuffle=False),
         monitor=f"val_{recipe.best_by}",
-        keep=2,
+        keep=recipe.keep,
+        patience=recipe.patience,
         settings=settings,
         logging_dir=recipe.logging_dir,
         callbacks=callbacks,
@@ -164,7 +166,7 @@ def train_classifier(
     ]
     told = "".join(json.dumps(line) + "\n" for line in lines)
     runtime.write_atomically(folder / "metrics.jsonl", told.encode())
-    training.save_recipe(folder, recipe)
+    asked.save(folder)
     _keep(classifier, folder / "model")
     return classifier, found, log
 
@@ -177,7 +179,7 @@ def score(classifier, examples, batch_size=64):
 
 def _start(recipe, task, start, folder, say):
     """The model that the training starts from, and its tokenizer."""
-    settings = {} if recipe.mixed is None else {"dtype": recipe.mixed}
+    settings = {} if recipe.dtype_policy is None else {"dtype": recipe.dtype_policy}
     more = {} if say is None else {"say": say}
 
     def over(encoder):
@@ -214,7 +216,7 @@ def _batches(recipe, tokenizer, examples, max_length, shuffle=True):
     return ExampleBatches(
         encode(tokenizer, examples.texts, examples.pairs, max_length),
         examples.labels,
-        recipe.train_batch_size if shuffle else recipe.eval_batch_size,
+        recipe.batch_size if shuffle else recipe.eval_batch_size,
         pad_id=tokenizer.pad_id,
         end_id=tokenizer.end_id,
         shuffle=shuffle,

@@ -2,8 +2,9 @@
 
 import hashlib
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -22,8 +23,11 @@ from course.training.optimizers import adamw
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(training.Recipe):
     """Every setting of a pretraining run. The defaults are a small model for a laptop's evening.
+
+    Those of every run are in `course.training.Recipe`. The learning rate falls to 0 in a line after
+    the warm-up, of None a tenth of the updates and at most 1,000; so a run cannot be prolonged.
 
     Attributes:
         vocabulary: path of a published `vocab.txt`; None learns one of `vocab_size` tokens.
@@ -37,16 +41,12 @@ class Recipe:
         max_length: the longest row in training, special tokens included.
         mask_rate, whole_words: see `Masking`.
         batch_size: rows of a batch.
-        accumulate: batches of an update.
+        gradient_accumulation_steps: batches of an update.
         multiple: widths of batches are multiples of it.
-        steps: updates in all. They set the schedule, so that a run cannot be prolonged.
-        peak: the largest learning rate, reached after `warmup_steps`; it then falls to 0 in a line.
-        weight_decay, beta_2, epsilon, clipnorm: of AdamW, see `course.training.optimizers.adamw`.
-        seed: of the vocabulary's sentences, the weights, the data and the dropout.
-        round_steps: updates between two checkpoints.
-        keep: checkpoints that are kept.
-        mixed: "mixed_bfloat16", "mixed_float16" or None for float32.
+        weight_decay, beta_2: of AdamW, see `course.training.optimizers.adamw`.
     """
+
+    classic_warmup_steps: ClassVar[int] = 1000
 
     vocabulary: str | None = None
     vocab_size: int = 8000
@@ -63,19 +63,14 @@ class Recipe:
     mask_rate: float = 0.15
     whole_words: bool = False
     batch_size: int = 32
-    accumulate: int = 1
+    gradient_accumulation_steps: int = 1
     multiple: int = 32
-    steps: int = 20_000
-    peak: float = 5e-4
-    warmup_steps: int = 1000
+    max_steps: int | None = 20_000
+    learning_rate: float = 5e-4
     weight_decay: float = 0.01
     beta_2: float = 0.999
     epsilon: float = 1e-6
-    clipnorm: float = 1.0
-    seed: int = 0
-    round_steps: int = 500
-    keep: int = 2
-    mixed: str | None = None
+    round_steps: int | None = 500
 
     def model(self, vocab_size, pad_id=0):
         """A new `BertForPretraining` of this recipe."""
@@ -89,22 +84,23 @@ class Recipe:
             dropout=self.dropout,
             pad_id=pad_id,
             initializer=keras.initializers.TruncatedNormal(stddev=self.stddev),
-            dtype=self.mixed,
+            dtype=self.dtype_policy,
             name="encoder",
         )
         return BertForPretraining(encoder, name="bert")
 
     def optimizer(self, model):
         """AdamW with warm-up and linear decay, both counted in updates."""
-        steps = (self.warmup_steps * self.accumulate, self.steps * self.accumulate)
+        accumulate = self.gradient_accumulation_steps
+        steps = (self.warmup(self.max_steps) * accumulate, self.max_steps * accumulate)
         return adamw(
             model,
-            WarmupLinear(self.peak, *steps),
+            WarmupLinear(self.learning_rate, *steps),
             weight_decay=self.weight_decay,
             beta_2=self.beta_2,
             epsilon=self.epsilon,
             clipnorm=self.clipnorm,
-            accumulate=self.accumulate,
+            accumulate=accumulate,
         )
 
     def batches(self, corpus, tokenizer, **options):
@@ -124,11 +120,11 @@ class Recipe:
 def pretrain(
     recipe,
     sources,
-    folder,
+    output_dir=None,
     *,
     validation=None,
     start=None,
-    round_callbacks=(),
+    callbacks=(),
     deterministic=False,
     verbose=0,
 ):
@@ -137,13 +133,13 @@ def pretrain(
     Args:
         recipe: a `Recipe`.
         sources: list of names of data sets and paths of text files, see `documents`.
-        folder: where the run lives: tokenizer, recipe, the text as ids, checkpoints, log,
-            TensorBoard's files.
+        output_dir: where the run lives: tokenizer, recipe, the text as ids, checkpoints, log,
+            TensorBoard's files. None means the recipe's.
         validation: such a list, on which the best checkpoint is chosen; else by the training loss.
         start: a pair of a `BertForPretraining`, whose weights the run begins with, and its
             `Tokenizer`. Its sizes have to be the recipe's. So one goes on with BERT on the texts of
             another field (Gururangan et al. 2020).
-        round_callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps` updates.
+        callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps` updates.
         deterministic: whether operations have to give the same bits in every run. Slower.
         verbose: as Keras' `fit` takes it.
 
@@ -155,16 +151,20 @@ def pretrain(
         ValueError: if the folder holds a run with another recipe, start or text, or the start has
             other sizes.
     """
-    folder = Path(folder)
+    folder = recipe.folder(output_dir)
     if recipe.max_length > recipe.max_positions:
         raise ValueError(
             f"max_length = {recipe.max_length} and max_positions = {recipe.max_positions}: "
             "raise max_positions, or cut the rows."
         )
-    training.WarmupLinear(recipe.peak, recipe.warmup_steps, recipe.steps)  # before hours of reading
+    if recipe.max_steps is not None:  # before hours of reading
+        warmup_steps = recipe.warmup(recipe.max_steps, folder)
+        training.WarmupLinear(recipe.learning_rate, warmup_steps, recipe.max_steps)
     runtime.seed_everything(recipe.seed, deterministic=deterministic)
     tokenizer = _tokenizer(recipe, sources, folder, start)
     corpus = _corpus(recipe, sources, tokenizer, folder / "corpus")
+    batches, accumulate = recipe.batches(corpus, tokenizer), recipe.gradient_accumulation_steps
+    asked, recipe = recipe, recipe.resolved(max(len(batches) // accumulate, 1), folder)
     model = recipe.model(tokenizer.vocab_size, tokenizer.pad_id)
     if start is not None:
         _begin_with(model, start[0])
@@ -172,24 +172,26 @@ def pretrain(
     if validation is not None:
         held_out = _corpus(recipe, validation, tokenizer, folder / "validation")
         validation = recipe.batches(held_out, tokenizer, shuffle=False)
-    settings = {**asdict(recipe), "corpus": corpus.note}
-    del settings["keep"]
+    settings = replace(asked, warmup_steps=recipe.warmup_steps).run_settings()
+    settings["corpus"] = corpus.note
     if start is not None:
         settings["start"] = _digest(start[0])
     log = training.train(
         model,
-        recipe.batches(corpus, tokenizer),
-        steps=recipe.steps * recipe.accumulate,
+        batches,
+        steps=recipe.max_steps * accumulate,
         folder=folder,
-        round_steps=recipe.round_steps * recipe.accumulate,
+        round_steps=recipe.round_steps * accumulate,
         validation=validation,
         monitor="masked_loss" if validation is None else "val_masked_loss",
         keep=recipe.keep,
+        patience=recipe.patience,
         settings=settings,
-        callbacks=round_callbacks,
+        logging_dir=recipe.logging_dir,
+        callbacks=callbacks,
         verbose=verbose,
     )
-    training.save_recipe(folder, recipe)
+    asked.save(folder)
     return model, log
 
 

@@ -10,25 +10,26 @@ that alone: a model that lacks it, or does not hand it on, trains without dropou
 """
 
 from course.training.loop import Rounds, train
+from course.training.recipe import Recipe, current_names
 from course.training.resuming import (
     average,
     checkpoints,
     load_checkpoint,
     load_recipe,
     save_checkpoint,
-    save_recipe,
 )
 from course.training.schedules import InverseSquareRoot, WarmupLinear
 
 __all__ = [
     "InverseSquareRoot",
+    "Recipe",
     "Rounds",
     "WarmupLinear",
     "average",
     "checkpoints",
+    "current_names",
     "load_checkpoint",
     "load_recipe",
     "save_checkpoint",
-    "save_recipe",
     "train",
 ]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from course import runtime
+from course.training.recipe import current_names
 from course.training.resuming import checkpoints, load_checkpoint, save_checkpoint
 
 
@@ -151,10 +152,11 @@ class _Run:
         note = self.folder / "run.json"
         if not note.exists():
             return
-        was = json.loads(note.read_text(encoding="utf-8"))
-        ends = [told.pop("ending", None) for told in (was, now)]
-        if was != now:
-            names = sorted(n for n in {*was, *now} if was.get(n) != now.get(n))
+        was = current_names(json.loads(note.read_text(encoding="utf-8")))
+        ends = [current_names(told.pop("ending", None) or {}) for told in (was, now)]
+        # None is what a setting is that an older version did not have.
+        names = sorted(n for n in {*was, *now} if was.get(n) != now.get(n))
+        if names:
             differing = ", ".join(f"{n} was {was.get(n)!r}, now {now.get(n)!r}" for n in names)
             raise ValueError(
                 f"{self.folder} holds a run with other settings ({differing}): choose another "
@@ -164,9 +166,10 @@ class _Run:
         saved = checkpoints(self.folder)
         done = int(saved[-1].stem.partition("-")[2]) if saved else 0
         if ends[0] != ends[1] and done > begins:
+            ends = [json.dumps(end or None) for end in ends]
             raise ValueError(
-                f"{self.folder} holds a run of {done} steps with the ending {json.dumps(ends[0])}, "
-                f"and now it is {json.dumps(ends[1])}: it can change until step {begins}. Choose "
+                f"{self.folder} holds a run of {done} steps with the ending {ends[0]}, "
+                f"and now it is {ends[1]}: it can change until step {begins}. Choose "
                 "another folder, or give the settings it had."
             )
 

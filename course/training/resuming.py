@@ -4,7 +4,6 @@ A checkpoint is every variable of a model and its optimizer in one safetensors f
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +17,12 @@ def checkpoints(folder):
     return sorted((Path(folder) / "checkpoints").glob("step-*.safetensors"))
 
 
-def save_recipe(folder, recipe):
-    """Writes a run's recipe, a dataclass; a folder that holds one is that of a finished run."""
-    told = json.dumps(asdict(recipe), indent=1, default=str)
-    runtime.write_atomically(Path(folder) / "recipe.json", told.encode())
-
-
 def load_recipe(folder, kind):
     """The recipe of a finished run.
 
     Args:
         folder: of the run.
-        kind: the recipe's class.
+        kind: the recipe's class, a `training.Recipe`.
 
     Raises:
         FileNotFoundError: if there is no finished run in the folder.
@@ -39,7 +32,7 @@ def load_recipe(folder, kind):
     if not path.exists():
         raise FileNotFoundError(f"{folder} holds no finished run: train one there first.")
     try:
-        return kind(**json.loads(path.read_text(encoding="utf-8")))
+        return kind.from_settings(json.loads(path.read_text(encoding="utf-8")))
     except TypeError as error:
         raise ValueError(
             f"{path} is no recipe of {kind.__module__} ({error}): it is of another kind of run, or "

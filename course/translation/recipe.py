@@ -1,8 +1,9 @@
 """From sentence pairs to a trained translator: one recipe, one run, resumable."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import keras
 
@@ -40,24 +41,25 @@ def pair_batches(tokenizer, pairs, max_tokens=4096, **options):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(training.Recipe):
     """Every setting of a translation run. The defaults are the tiny model for Multi30k.
+
+    Those of every run are in `course.training.Recipe`; the learning rate falls with the root of the
+    step after the warm-up, of None a quarter of the updates and at most 2,000.
 
     Attributes:
         vocab_size, kind, lowercase: of the vocabulary, which both languages share.
         num_layers, d_model, num_heads, d_ff, dropout, norm, positions, tie_embeddings: the model's.
         max_tokens: ids of a batch, padding included, of source and target each.
-        steps: updates in all.
-        peak: the largest learning rate, reached after `warmup_steps`; it then falls with the root,
-            and over the last `cooldown_steps` to 0. It and `steps` may be changed until then.
-        smoothing: ε of the loss.
-        beta_2, epsilon, clipnorm: of Adam; 0.98 as in the paper, so that v follows the warm-up.
-        seed: of the vocabulary's order, the weights, the shuffling and the dropout.
-        round_steps: updates between two checkpoints.
+        cooldown_steps: over so many updates at the end the learning rate falls to 0. It and
+            `max_steps` may be changed until then.
+        label_smoothing: ε of the loss.
+        beta_2: of Adam; 0.98 as in the paper, so that v follows the warm-up.
         keep: checkpoints that are kept, and averaged in the end.
-        patience: rounds without a better validation loss after which it stops; None never does.
-        mixed: "mixed_bfloat16", "mixed_float16" or None for float32.
     """
+
+    warmup_share: ClassVar[float] = 0.25
+    classic_warmup_steps: ClassVar[int] = 2000
 
     vocab_size: int = 8000
     kind: str = "bpe"
@@ -71,32 +73,28 @@ class Recipe:
     positions: str = "sinusoidal"
     tie_embeddings: str | bool = "all"
     max_tokens: int = 4096
-    steps: int = 8000
-    peak: float = 5e-3
-    warmup_steps: int = 2000
+    max_steps: int | None = 8000
+    learning_rate: float = 5e-3
     cooldown_steps: int = 0
-    smoothing: float = 0.1
+    label_smoothing: float = 0.1
     beta_2: float = 0.98
     epsilon: float = 1e-9
     clipnorm: float | None = None
-    seed: int = 0
-    round_steps: int = 250
     keep: int = 5
-    patience: int | None = None
-    mixed: str | None = None
 
     def model(self, vocab_size):
         """The `Transformer` of this recipe."""
         names = "num_layers d_model num_heads d_ff dropout norm positions tie_embeddings".split()
         settings = {name: getattr(self, name) for name in names}
         sizes = {"source_vocab_size": vocab_size, "target_vocab_size": vocab_size}
-        return Transformer(**settings, **sizes, dtype=self.mixed, name="transformer")
+        return Transformer(**settings, **sizes, dtype=self.dtype_policy, name="transformer")
 
     def optimizer(self):
-        """Adam with the paper's schedule, scaled so that its largest rate is `peak`."""
-        scale = self.peak * (self.d_model * self.warmup_steps) ** 0.5
+        """Adam with the paper's schedule, scaled so that its largest rate is `learning_rate`."""
+        warmup_steps = max(self.warmup(self.max_steps), 1)
+        scale = self.learning_rate * (self.d_model * warmup_steps) ** 0.5
         schedule = InverseSquareRoot(
-            self.d_model, self.warmup_steps, scale, self.cooldown_steps, self.steps
+            self.d_model, warmup_steps, scale, self.cooldown_steps, self.max_steps
         )
         return keras.optimizers.Adam(
             schedule, 0.9, self.beta_2, self.epsilon, clipnorm=self.clipnorm
@@ -104,16 +102,24 @@ class Recipe:
 
 
 def train_translator(
-    recipe, pairs, folder, *, validation=None, round_callbacks=(), deterministic=False, verbose=0
+    recipe,
+    pairs,
+    output_dir=None,
+    *,
+    validation=None,
+    callbacks=(),
+    deterministic=False,
+    verbose=0,
 ):
     """Learns a vocabulary and trains a Transformer; call it again to go on after a stop.
 
     Args:
         recipe: a `Recipe`.
         pairs: list of (source, target) strings.
-        folder: where the run lives: tokenizer, recipe, checkpoints, log, TensorBoard's files.
+        output_dir: where the run lives: tokenizer, recipe, checkpoints, log, TensorBoard's files.
+            None means the recipe's.
         validation: pairs on which the best checkpoint is chosen.
-        round_callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps`.
+        callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps`.
         deterministic: whether operations have to give the same bits in every run. Slower.
         verbose: as Keras' `fit` takes it.
 
@@ -123,18 +129,10 @@ def train_translator(
     Raises:
         ValueError: if a pair is empty, or the folder holds a run with another recipe.
     """
-    folder = Path(folder)
+    folder = recipe.folder(output_dir)
     _check_pairs(pairs)
-    settings = {**asdict(recipe), "pairs": len(pairs)}
-    for later in ("patience", "keep", "steps", "cooldown_steps"):  # a run may be prolonged
-        del settings[later]
-    ending = None
-    if recipe.cooldown_steps:
-        ending = {"from": recipe.steps - recipe.cooldown_steps, "steps": recipe.steps}
     runtime.seed_everything(recipe.seed, deterministic=deterministic)
     tokenizer = _tokenizer(recipe, pairs, folder)
-    model = TeacherForcing(recipe.model(tokenizer.vocab_size), recipe.smoothing)
-    model.compile(recipe.optimizer(), jit_compile=runtime.jit_compile())
     batches = pair_batches(
         tokenizer,
         pairs,
@@ -143,6 +141,15 @@ def train_translator(
         too_long="drop",
         max_length=min(LONGEST, recipe.max_tokens),
     )
+    asked, recipe = recipe, recipe.resolved(len(batches), folder)
+    # A run may be prolonged, until its end has begun.
+    lasting = replace(asked, warmup_steps=recipe.warmup_steps)
+    settings = lasting.run_settings("max_steps", "epochs", "cooldown_steps")
+    ending = None
+    if recipe.cooldown_steps:
+        ending = {"from": recipe.max_steps - recipe.cooldown_steps, "max_steps": recipe.max_steps}
+    model = TeacherForcing(recipe.model(tokenizer.vocab_size), recipe.label_smoothing)
+    model.compile(recipe.optimizer(), jit_compile=runtime.jit_compile())
     if validation is not None:
         validation = pair_batches(
             tokenizer,
@@ -155,19 +162,20 @@ def train_translator(
     log = training.train(
         model,
         batches,
-        steps=recipe.steps,
+        steps=recipe.max_steps,
         folder=folder,
         round_steps=recipe.round_steps,
         validation=validation,
         monitor="val_nll",
         patience=recipe.patience,
         keep=recipe.keep,
-        settings=settings,
+        settings={**settings, "pairs": len(pairs)},
         ending=ending,
-        callbacks=round_callbacks,
+        logging_dir=recipe.logging_dir,
+        callbacks=callbacks,
         verbose=verbose,
     )
-    training.save_recipe(folder, recipe)
+    asked.save(folder)
     return load_translator(folder), log
 
 
