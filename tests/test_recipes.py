@@ -133,8 +133,11 @@ def test_settings_of_a_command_take_older_names_and_say_so(capsys):
 def test_a_setting_of_a_command_that_does_not_fit_says_what_does(text, says):
     with pytest.raises(ValueError, match=says):
         recipe_from(translation.Recipe, [text])
-    with pytest.raises(ValueError, match="given twice"):
-        recipe_from(translation.Recipe, ["max_steps=7", "max_steps=8"])
+
+
+def test_of_a_setting_given_twice_the_last_counts_and_is_said(capsys):
+    assert recipe_from(translation.Recipe, ["max_steps=7", "max_steps=8"]).max_steps == 8
+    assert "max_steps is set twice; 8, the last, counts" in capsys.readouterr().err
 
 
 def test_a_run_begun_under_older_names_goes_on(tmp_path):

@@ -11,7 +11,8 @@ import pytest
 from conftest import ROOT, numbers
 from typer.testing import CliRunner
 
-from course import cli, data, runtime, training, translation
+from course import data, runtime, training, translation
+from course.cli import main as cli_main
 from course.tokens import Tokenizer
 from course.transformer import Transformer
 
@@ -366,7 +367,7 @@ def test_course_train_translation_trains_scores_and_goes_on(tmp_path):
 )
 def test_a_setting_that_does_not_exist_or_fit_is_refused(tmp_path, setting, says):
     arguments = ["train", "translation", "--data", "world-en-de", "--out", str(tmp_path / "run")]
-    done = CliRunner().invoke(cli.app, [*arguments, "--set", setting])
+    done = CliRunner().invoke(cli_main.app, [*arguments, "--set", setting])
     assert done.exit_code == 2
     assert says in done.stderr.replace("\n", " ")
     assert not (tmp_path / "run").exists()

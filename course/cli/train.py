@@ -183,7 +183,7 @@ def recipe_from(kind, settings, **given):
         **given: settings that are chosen elsewhere, and may not be set here.
 
     Raises:
-        ValueError: if there is no such setting, its value is of another kind, or it is set twice.
+        ValueError: if there is no such setting, its value is of another kind.
     """
     import dataclasses
     import difflib
@@ -210,7 +210,7 @@ def recipe_from(kind, settings, **given):
         with contextlib.suppress(json.JSONDecodeError):
             value = None if value == "None" else json.loads(value)
         if name in chosen and chosen[name] != value:
-            raise ValueError(f"--set {name} is given twice, as {chosen[name]!r} and {value!r}.")
+            typer.echo(f"note: {name} is set twice; {value!r}, the last, counts", err=True)
         allowed = typing.get_args(types[name]) or (types[name],)
         whole = isinstance(value, int) and not isinstance(value, bool)
         if float in allowed and whole:
