@@ -130,7 +130,7 @@ def test_scores_are_those_of_their_definitions(rng, classes):
     labels, said = rng.integers(0, classes, (2, 90))
     confusion = fine_tuning.confusion_matrix(labels, said, classes)
     assert confusion[1, 0] == ((labels == 1) & (said == 0)).sum()
-    found = {name: figure.value for name, figure in fine_tuning.metrics(confusion).items()}
+    found = {name: figure.value for name, figure in fine_tuning.scores(confusion).items()}
     assert found["accuracy"] == pytest.approx((labels == said).mean(), abs=1e-6)
     f1 = []
     for c in range(classes):
@@ -145,31 +145,31 @@ def test_scores_are_those_of_their_definitions(rng, classes):
 
 
 def test_scores_without_a_quotient_are_0_and_not_nan():
-    found = fine_tuning.metrics([[7, 0], [3, 0]])  # it always says class 0
+    found = fine_tuning.scores([[7, 0], [3, 0]])  # it always says class 0
     assert (found["f1"].value, found["matthews"].value) == (0, 0)
     assert found["accuracy"].value == pytest.approx(0.7)
-    perfect = fine_tuning.metrics([[5, 0], [0, 5]])
+    perfect = fine_tuning.scores([[5, 0], [0, 5]])
     assert perfect["matthews"].value == pytest.approx(1) == perfect["f1"].value
     with pytest.raises(ValueError, match="no rows"):
-        fine_tuning.metrics([[0, 0], [0, 0]])
+        fine_tuning.scores([[0, 0], [0, 0]])
     with pytest.raises(ValueError, match="as many of both"):
         fine_tuning.confusion_matrix([1, 0], [1], 2)
 
 
 def test_accuracys_interval_is_wilsons_and_the_others_hold_their_value(rng):
     # 8 of 10: Wilson's interval as Brown, Cai and DasGupta's formula 4 gives it by hand.
-    low, high = fine_tuning.metrics([[4, 1], [1, 4]])["accuracy"][1:]
+    low, high = fine_tuning.scores([[4, 1], [1, 4]])["accuracy"][1:]
     middle, half = (8 + 1.96**2 / 2) / (10 + 1.96**2), 1.96 * 10**0.5 / (10 + 1.96**2)
     half *= (0.8 * 0.2 + 1.96**2 / 40) ** 0.5
     assert (low, high) == pytest.approx((middle - half, middle + half), abs=1e-4)
-    assert fine_tuning.metrics([[5, 0], [0, 5]])["accuracy"].high == pytest.approx(1)
+    assert fine_tuning.scores([[5, 0], [0, 5]])["accuracy"].high == pytest.approx(1)
     # Of samples with a known Matthews' coefficient, about 95 in 100 intervals hold it.
     true = np.array([[0.35, 0.15], [0.1, 0.4]])
-    wanted = fine_tuning.metrics((true * 1e6).astype(int))["matthews"].value
+    wanted = fine_tuning.scores((true * 1e6).astype(int))["matthews"].value
     held = 0
     for seed in range(100):
         confusion = rng.multinomial(300, true.ravel()).reshape(2, 2)
-        figure = fine_tuning.metrics(confusion, seed)["matthews"]
+        figure = fine_tuning.scores(confusion, seed)["matthews"]
         assert figure.low <= figure.value <= figure.high
         held += figure.low <= wanted <= figure.high
     assert 88 <= held <= 100
