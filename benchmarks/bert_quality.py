@@ -71,10 +71,9 @@ def text_files(folder):
 
 
 def pretrain(arguments):
-    from course.cli.train import recipe_from
-
     from course import pretraining, runtime
     from course.checkpoints import pretraining_start
+    from course.cli.train import recipe_from
 
     given = {"vocabulary": official_vocabulary(), **PRETRAINING}
     given = {

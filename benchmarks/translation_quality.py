@@ -372,9 +372,8 @@ def main():
     if arguments.record and arguments.peer:
         return record_peer(arguments)
 
-    from course.cli.train import recipe_from
-
     from course import translation
+    from course.cli.train import recipe_from
 
     recipe = recipe_from(translation.Recipe, arguments.set, max_steps=arguments.steps)
     source, _, target = arguments.pair.partition("-")
