@@ -79,7 +79,7 @@ for language, found in captions["languages"].items():
 # is in $V$. Go to the letter after it, and take the longest again, now with `##` in front. If a cut
 # starts at letter $b$, it ends at
 #
-# $$e = \max\,\{\, j : \text{mark} + w_b \dots w_{j-1} \in V \,\} \qquad (1)$$
+# $$e = \max\,\{\, j > b : \text{mark} + w_b \dots w_{j-1} \in V \,\} \qquad (1)$$
 #
 # | symbol | what it is |
 # |---|---|
@@ -190,28 +190,42 @@ for pair, count in count_pairs(text).most_common():
 # change, and the next count begins. Four rounds:
 
 # %%
-for round in range(1, 5):
-    (left, right), count = count_pairs(text).most_common(1)[0]
+merged = dict(text)
+for merge in range(1, 5):
+    (left, right), count = count_pairs(merged).most_common(1)[0]
     joined = left + right.removeprefix("##")
     after = {}
-    for pieces, times in text.items():
+    for pieces, times in merged.items():
         at = 0
         while at < len(pieces) - 1:
             if pieces[at : at + 2] == (left, right):
                 pieces = (*pieces[:at], joined, *pieces[at + 2 :])
             at += 1
         after[pieces] = times
-    text = after
+    merged = after
     print(
-        f"round {round}: {left} {right} ({count} times) → {joined:6}",
-        *map(" ".join, text),
+        f"round {merge}: {left} {right} ({count} times) → {joined:6}",
+        *map(" ".join, merged),
         sep="  ",
     )
 
 # %% [markdown]
 # The commonest words are whole already, the rarer ones still in pieces. Nobody wrote a rule of English into
-# it. (Learners differ. Hugging Face's `tokenizers`, which this course uses, joins the commonest pair, as here.
-# The one in TensorFlow Text goes the other way: it begins with whole words and cuts what is rare.)
+# it.
+#
+# This count is byte-pair encoding's. WordPiece itself asks another question (Schuster and Nakajima 2012,
+# section 3): which pair makes the text most likely, when it becomes one piece? In counts, it joins the pair
+# with the largest
+#
+# $$\frac{n(\text{left right})}{n(\text{left}) \cdot n(\text{right})} \qquad (2)$$
+#
+# Here $n$ is how often the pair, or each of its pieces, stands in the text. In the table above `##u ##g`
+# occurs 15 times, but so many words have a `##u` (31) that (2) is only 15 / (31 · 15) = 0.032. For `h ##u` it
+# is 10 / (10 · 31) = 0.032 too, and for `b ##u` and `p ##u` it is the same: in this text each piece is always
+# beside the same `##u`. Larger texts part the two rules: (2) prefers pieces that seldom stand apart.
+#
+# Learners differ in more. Hugging Face's `tokenizers`, which this course uses, joins the commonest pair, as
+# we did. The one in TensorFlow Text begins with whole words and cuts those that are rare.
 #
 # The same on the German sentences of the course, with `Tokenizer.learn`. It first divides text as BERT
 # does: capitals and accents go, each punctuation mark is a word of its own, and so is each Chinese
@@ -247,6 +261,27 @@ curves(
 
 # %% [markdown]
 # BERT has 30,522 pieces; the Transformer of lesson 05 gets about 8,000.
+
+# %% [markdown]
+# ### Below the letters: bytes
+#
+# A vocabulary of letters has an end too. Unicode has over 150,000 characters, and a new emoji is `[UNK]` for
+# every vocabulary that was learned before it. A file stores each character as one to four **bytes**, numbers
+# from 0 to 255 (UTF-8). A model that begins with the 256 bytes never meets an unknown one.
+#
+# **Predict** how many bytes one emoji takes.
+
+# %% predict="tokens.bytes"
+
+# %%
+for character in ("a", "ö", "猫", "🙂"):
+    print(character, list(character.encode("utf-8")))
+
+# %% [markdown]
+# **Byte-level BPE** joins bytes where section 3 joined letters. GPT-2 does it (Radford et al. 2019, section
+# 2.2), and Llama falls back on bytes where its pieces end. English letters cost one byte each, so nothing is
+# lost there. Chinese begins with three bytes a character and needs more joins for the same length. Lesson 10
+# uses such a tokenizer.
 
 # %% [markdown]
 # ## 4. From pieces to a batch
@@ -431,24 +466,22 @@ def padding_shares(lengths, batch_size):
 check(padding_shares)
 
 # %%
+from course.tokens.bucketing import padding_share
+
 rows = tokenizer.encode_batch(german, special=False)
 lengths = np.random.default_rng(0).permutation([len(row) for row in rows])
 sizes = [1, 2, 4, 8, 16, 32, 64, 128]
 
-
-def wasted(lengths, size):
-    """Share of padding; a short last batch is left out."""
-    batches = lengths[: len(lengths) // size * size].reshape(-1, size)  # (batches, size)
-    return 1 - batches.sum() / (size * batches.max(axis=1)).sum()
-
-
-random = [100 * wasted(lengths, size) for size in sizes]
+unsorted = [100 * padding_share(lengths, size) for size in sizes]
 curves(
     sizes,
-    {"random order": random, "sorted": [100 * wasted(np.sort(lengths), s) for s in sizes]},
+    {
+        "random order": unsorted,
+        "sorted": [100 * padding_share(np.sort(lengths), size) for size in sizes],
+    },
     xlabel="sentences in a batch",
     ylabel="padding (% of all ids)",
-    title=f"In random batches of 64, {random[sizes.index(64)]:.0f} % of the work is padding",
+    title=f"In random batches of 64, {unsorted[sizes.index(64)]:.0f} % of the work is padding",
     logx=True,
 )
 
@@ -505,7 +538,7 @@ check(choose_limit)
 
 # %% [markdown]
 # A limit that 99 % of the rows fit into can be a quarter of the longest row. And the other 1 %? Do not
-# cut them in silence: count them, and look at some. If the answer to a question stands behind the cut,
+# cut them in silence: count them, and look at some. If the answer to a question stands after the cut,
 # no model will find it (lesson 09 has a better way).
 
 # %% [markdown]

@@ -531,7 +531,8 @@ curves(
 # | $W^O$ | the output projection: mixes what the heads found | ($d_\text{model}$, $d_\text{model}$) |
 #
 # Eight heads of width 64 need as many multiplications as one head of width 512: the width is shared
-# out, not multiplied. They hold eight times as many weights in memory.
+# out, not multiplied. Their learned matrices hold equally many numbers, too. What grows is the table of
+# attention weights: each head has its own, (length, length), so eight heads keep eight of them.
 #
 # In code, the matrices of all heads stand side by side in one matrix of shape ($d_\text{model}$,
 # $d_\text{model}$). So one product makes the queries of all heads, and then the result is **split**:

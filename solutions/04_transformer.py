@@ -182,7 +182,7 @@ curves(
 # $\text{Sublayer}$ stands for attention or for the feed-forward network. By hand: the word (1, 2) goes
 # in, the sublayer answers (0.5, −1), and the word goes on as (1.5, 1). A layer now writes a correction
 # to a word, and a layer that answers 0 does no harm. Both vectors need the same width: that is why
-# everything in a Transformer is $d_\text{model}$ wide.
+# whatever a block adds to the residual path is $d_\text{model}$ wide.
 #
 # Training gains, too. The derivative of $x + f(x)$ is $1 + f'(x)$. Let $f'$ be 0.1 in each of 12 layers.
 # Without the residual the gradient that reaches the first layer is $0.1^{12}$, a millionth of a
@@ -337,7 +337,9 @@ curves(
 )
 
 # %% [markdown]
-# In this run a single block gets far without a residual, and three do not. With it, three blocks learn
+# The first point surprises: with one block the post-norm stack ends behind the one that has no residual at
+# all. One block needs no help, and the residual only mixes the unchanged ids into its answer. From three
+# blocks on, nothing is learned without it. With it, three blocks learn
 # wherever the normalisation stands. At six the place decides: in the same number of steps post-norm has
 # hardly begun, and pre-norm is nearly done. The warm-up changes nothing there.
 #

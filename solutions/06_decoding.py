@@ -690,8 +690,11 @@ curves(
 
 # %% [markdown]
 # The cache is paid for in memory: 2 (keys and values) · layers · $d_\text{model}$ · length numbers for each
-# sentence *and each beam*. With 24 layers, $d_\text{model}$ = 1,024 and 2,048 words in 16 bits that is
-# 2 · 24 · 1,024 · 2,048 · 2 bytes = 201 MB for one sentence. After each round of a beam search its rows must
+# sentence *and each beam*. A translator's decoder keeps as much again for cross-attention, with the length of
+# the source; that part is written once and only read. With 24 layers, $d_\text{model}$ = 1,024 and 2,048 words in 16 bits that is
+# 2 · 24 · 1,024 · 2,048 · 2 bytes = 201 MB for one sentence of a language model. Large models let several
+# query heads share one key and value head, **grouped-query attention** (Ainslie et al. 2023), and keep a
+# fraction of that. After each round of a beam search its rows must
 # also follow their beams, since a beam may have two children.
 
 # %% [markdown]

@@ -641,7 +641,7 @@ for size in ("tiny", "mini", "small", "medium", "base"):
 # | $L_0$ | the loss of a model that always answers with $p$ |
 #
 # By hand, three ids: $n$ = (7, 2, 0), so $p$ = (8, 3, 1)/12, and $-\log p$ = (0.405, 1.386, 2.485). With
-# $m$ = (20, 10, 10) the baseline is (20 · 0.405 + 10 · 1.386 + 10 · 2.485)/40 = **1.170**.
+# $m$ = (20, 10, 10) the baseline is (20 · 0.405 + 10 · 1.386 + 10 · 2.485)/40 = **1.171**.
 #
 # A model's loss is measured in batches, and they hold different numbers of chosen tokens. Say 1.3 over 30
 # tokens and 0.9 over 10: per token that is (30 · 1.3 + 10 · 0.9)/40 = **1.2**. The mean of the two batches
@@ -660,7 +660,7 @@ for size in ("tiny", "mini", "small", "medium", "base"):
 # - It must hold: at least one label; every batch has at least one; any loss below the baseline is better, by
 #   however little.
 # - Example: `judge_run` of `[7, 2, 0]`, `[20, 10, 10]`, `[1.3, 0.9]` and `[30, 10]` (as arrays) is `{"baseline":
-#   1.170, "model": 1.2, "better": False}`. It is rounded here; return the numbers as they are.
+#   1.171, "model": 1.2, "better": False}`. It is rounded here; return the numbers as they are.
 # - All of NumPy may be used.
 
 

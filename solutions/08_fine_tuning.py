@@ -140,12 +140,12 @@ except checkpoints.CheckpointError as error:
 
 
 # %%
-def told(line):
+def say(line):
     """Prints what the loader says, without the folder's name."""
     print(line.partition(": ")[2])
 
 
-model = checkpoints.load_bert(folder, with_head, fresh=("classifier",), say=told)
+model = checkpoints.load_bert(folder, with_head, fresh=("classifier",), say=say)
 print(f"{model.count_params():,} weights, {len(model.trainable_variables)} tensors")
 
 # %% [markdown]
@@ -606,7 +606,7 @@ class Progress(keras.callbacks.Callback):
 
 
 classifier, scored, log = train_classifier(
-    recipe, task, start=folder, callbacks=[Progress()], say=told
+    recipe, task, start=folder, callbacks=[Progress()], say=say
 )
 
 # %% tags=["timing"]
@@ -902,7 +902,7 @@ for baseline in ("random weights", "bag of words"):
 
 # %% [markdown]
 # Here pretraining costs. From random weights the model is as good as the bag of words, from this checkpoint it is
-# five to seven points worse. Section 2 showed a likely reason. In this checkpoint "brilliant" lies beside "lifeless", and 189
+# as much worse as the last line says, five points or more. Section 2 showed a likely reason. In this checkpoint "brilliant" lies beside "lifeless", and 189
 # updates have to tear them apart. Random rows are apart from the start. (We have not tested this reason by itself.)
 #
 # This BERT read 700,000 tokens for eight minutes. Models that read billions learn what an opinion says, and fine-tuning
@@ -1048,7 +1048,7 @@ with tempfile.TemporaryDirectory() as place:
 quality = {"two CPU cores": recorded("bert_quality"), "H100": recorded("bert_imdb_h100")}
 
 
-def told(row):
+def accuracy_text(row):
     """Test accuracy of a recorded row with its 95% interval: over three seeds, else over the rows."""
     seeds = [run["test"] for run in row.get("runs", []) if "test" in run]
     test = seeds[0] if len(seeds) == 1 else row["test"]
@@ -1062,10 +1062,10 @@ def told(row):
 
 for machine, run in quality.items():
     print(run["command"])
-    for task, found in run["tasks"].items():
-        print(f"\n{task}, {machine}, {found['training rows']:,} training rows")
+    for corpus, found in run["tasks"].items():
+        print(f"\n{corpus}, {machine}, {found['training rows']:,} training rows")
         for name, row in found["rows"].items():
-            print(f"  {name:14}{told(row)}")
+            print(f"  {name:14}{accuracy_text(row)}")
     print()
 
 # %% [markdown]

@@ -1,6 +1,7 @@
 """One source, two notebooks: conventions, clearing, stable bytes, the drift check, handouts."""
 
 import ast
+import copy
 import importlib
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import tomllib
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -17,6 +19,9 @@ from nbformat.v4 import new_code_cell, new_output
 
 from course import authoring, exercises
 from course.authoring import building, depends, executing, notebook, template
+from course.authoring.conventions import KEY
+from course.authoring.names import overwritten
+from course.authoring.source import read, sources
 from course.grading import assignment
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed")
@@ -756,3 +761,63 @@ def test_an_unsolved_lesson_runs_from_top_to_bottom(name):
         if each.id.endswith("-check"):
             shown = str(each.outputs)
             assert "Not written yet" in shown or "✗" in shown, each.id
+
+
+# --- names that somebody needs ------------------------------------------------------------------
+
+
+def _cell(body, exercise=None):
+    return SimpleNamespace(
+        kind="code", body=body, solved=body, exercise=exercise, place=body.split("\n")[0]
+    )
+
+
+ANSWER = SimpleNamespace(id="sample.answer", defines="answer")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([_cell("for round in range(3):\n    print(round)")], "Python's own 'round'"),
+        ([_cell("check = 1")], "'check' of the setup cell"),
+        ([_cell("import numpy as np"), _cell("np = 2")], "'np', imported in"),
+        (
+            [_cell("def answer(x):\n    return x", ANSWER), _cell("answer = 4")],
+            "an exercise defines",
+        ),
+        (
+            [
+                _cell("table = [1]"),
+                _cell("def answer(x):\n    return table[x]", ANSWER),
+                _cell("table = 5"),
+            ],
+            "binds 'table' anew, which sample.answer reads",
+        ),
+    ],
+)
+def test_a_cell_may_not_take_a_name_that_somebody_needs(cells, words):
+    (found,) = overwritten(cells)
+    assert words in found[1]
+
+
+def test_names_inside_functions_and_comprehensions_are_free():
+    cells = [_cell("def f(round):\n    max = round\n    return max"), _cell("[id for id in 'ab']")]
+    assert list(overwritten(cells)) == []
+
+
+@pytest.mark.prove
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in sources(ROOT)])
+def test_a_lesson_can_be_run_cell_by_cell_twice(path):
+    """Every cell twice in a row, and each answer checked again after the whole lesson."""
+    if not PROVING and path.stem != "01_tokens":
+        pytest.skip("one lesson here, all in `make prove`")
+    made, places = notebook.solution(read(path), ROOT)
+    order = [i for i in range(len(made.cells)) for _ in range(2)]
+    keyed = [i for i, c in enumerate(made.cells) if c.metadata.get("nbgrader", {}).get("grade")]
+    again = [i for i, c in enumerate(made.cells) if KEY in c.source and c.cell_type == "code"]
+    cells = [copy.deepcopy(made.cells[i]) for i in [*order, *again, *keyed]]
+    for number, cell in enumerate(cells):
+        cell.id = f"{number}-{cell.id}"[:64]
+    made.cells, places = cells, [places[i] for i in [*order, *again, *keyed]]
+    executing.execute(made, places, path.name, ROOT)

@@ -687,3 +687,21 @@ def test_bpe_has_no_graph_and_a_bare_vocabulary_no_frame(tokenizer):
     assert bare.tokenize_plain(["a b"]).to_list() == [[1, 0]]
     with pytest.raises(ValueError, match="use tokenize_plain"):
         bare.tokenize(["a"])
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("lengths", "size", "share"),
+    [([2, 9, 3, 8], 2, 12 / 34), ([2, 3, 8, 9], 2, 2 / 24), ([5], 8, 0.0), ([1, 4, 4], 2, 3 / 8)],
+)
+def test_the_share_of_padding_is_counted_in_the_order_given(lengths, size, share):
+    from course.tokens.bucketing import padding_share
+
+    assert padding_share(lengths, size) == pytest.approx(share)
+
+
+def test_a_share_of_nothing_is_refused():
+    from course.tokens.bucketing import padding_share
+
+    with pytest.raises(ValueError, match="0 lengths"):
+        padding_share([], 2)

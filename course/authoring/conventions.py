@@ -4,6 +4,7 @@ import ast
 import re
 
 from course import exercises
+from course.authoring.names import overwritten
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 KEY = "# exercise: "
@@ -107,6 +108,7 @@ def of_lesson(cells, lesson, title):
             call = f"check({cell.exercise.defines})"
             yield cell.place, f"no cell with {call} between it and the next exercise"
     yield from _said_twice(cells, lesson)
+    yield from overwritten(cells)
 
 
 def _said_twice(cells, lesson):

@@ -14,6 +14,29 @@ CELLS = 400  # so many kinds of rows are merged in well under a second
 BATCH_COST = 1 / 8  # what a batch costs before its first row, as a share of a full one
 
 
+def padding_share(lengths, batch_size):
+    """How much of the batches is padding, with rows taken in the order given.
+
+    Args:
+        lengths: integers `(rows,)`, the length of each row.
+        batch_size: rows in a batch; a shorter last batch is left out, unless it is the only one.
+
+    Returns:
+        The share of all ids that is padding, a float from 0 to 1.
+
+    Raises:
+        ValueError: if there are no rows, or `batch_size` is below 1.
+    """
+    lengths = np.asarray(lengths)
+    if not len(lengths) or batch_size < 1:
+        raise ValueError(
+            f"{len(lengths)} lengths and batch_size = {batch_size}: both have to be 1 or more."
+        )
+    size = min(batch_size, len(lengths))
+    batches = lengths[: len(lengths) // size * size].reshape(-1, size)  # (batches, size)
+    return float(1 - batches.sum() / (size * batches.max(axis=1)).sum())
+
+
 class Epochs(keras.utils.PyDataset):
     """A data set that shuffles by itself: epoch e depends on its seed and on e only.
 
