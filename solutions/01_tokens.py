@@ -6,7 +6,7 @@
 # After this lesson you can **cut** any word into pieces that a model knows, **fill up** a batch of
 # sentences without letting the padding count, and **measure** and reduce what padding costs.
 #
-# **Time:** 80 minutes, 60 of them for the exercises. **You need:** Python and a little NumPy.
+# **Time:** 100 minutes, 80 of them for the exercises. **You need:** Python and a little NumPy.
 #
 # **Where it is used:** in front of every language model. You are here:
 #
@@ -169,45 +169,81 @@ check(wordpiece)
 from collections import Counter
 from itertools import pairwise
 
-text = {("h", "##u", "##g"): 10, ("p", "##u", "##g"): 5, ("p", "##u", "##n"): 12}
-text[("b", "##u", "##n")] = 4
-
-
-def count_pairs(text):
-    """How often each two pieces stand side by side: {(left, right): count}."""
-    pairs = Counter()
-    for pieces, times in text.items():
-        for pair in pairwise(pieces):
-            pairs[pair] += times
-    return pairs
-
-
-for pair, count in count_pairs(text).most_common():
+pairs_of_the_table = Counter()
+for times, spelled in ((10, "h ##u ##g"), (5, "p ##u ##g"), (12, "p ##u ##n"), (4, "b ##u ##n")):
+    for pair in pairwise(spelled.split()):
+        pairs_of_the_table[pair] += times
+for pair, count in pairs_of_the_table.most_common():
     print(count, *pair)
 
 # %% [markdown]
-# `p ##u` wins, and `pu` becomes a piece. Now pug is `pu ##g` and pun is `pu ##n`, so all other counts
-# change, and the next count begins. Four rounds:
+# `p ##u` wins, and `pu` becomes a piece. Now pug is `pu ##g` and pun is `pu ##n`, so other counts change
+# too: `##u ##g` stands in hug only, 10 times. The next count begins.
+
+# %% [markdown]
+# ### Exercise 2: learn the merges
+#
+# Write the whole of it as `learn_merges(counts, num_merges)`.
+#
+# - `counts`: a dict from word to how often it occurs, integers ≥ 1. No word is empty.
+#   `num_merges`: an integer ≥ 0, how many pairs to join.
+# - Returns a tuple: the merges in the order in which they were made, a list of pairs `(left, right)`, and
+#   a dict from each word to the list of its pieces after all merges.
+# - It must hold: at first a word is its letters, `##` before each but the first. Pairs are counted anew
+#   before each merge. Of equally frequent pairs the first in alphabetical order is joined, as Python
+#   compares tuples. A pair is joined wherever it stands, from left to right. Where no pair is left, it ends
+#   early.
+# - Example: `learn_merges({"hug": 10, "pug": 5, "pun": 12, "bun": 4}, 1)` is `([("p", "##u")], {"hug":
+#   ["h", "##u", "##g"], "pug": ["pu", "##g"], "pun": ["pu", "##n"], "bun": ["b", "##u", "##n"]})`.
+# - Of use: `collections.Counter`, `itertools.pairwise`; `"##u".removeprefix("##")` is `"u"`.
+# - Not to be called: `course.tokens.merges`, the course's `Tokenizer`, the library `tokenizers`.
+
+
+# %% exercise="tokens.learn_merges"
+def learn_merges(counts, num_merges):
+    """The merges in order, and every word's pieces after them."""
+    ### BEGIN SOLUTION
+    pieces = {
+        word: [letter if i == 0 else "##" + letter for i, letter in enumerate(word)]
+        for word in counts
+    }
+    merges = []
+    for _ in range(num_merges):
+        pairs = Counter()
+        for word, its in pieces.items():
+            for pair in pairwise(its):
+                pairs[pair] += counts[word]
+        if not pairs:
+            break
+        left, right = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append((left, right))
+        for word, its in pieces.items():
+            after, i = [], 0
+            while i < len(its):
+                if its[i : i + 2] == [left, right]:
+                    after.append(left + right.removeprefix("##"))
+                    i += 2
+                else:
+                    after.append(its[i])
+                    i += 1
+            pieces[word] = after
+    return merges, pieces
+    ### END SOLUTION
+
 
 # %%
-merged = dict(text)
-for merge in range(1, 5):
-    (left, right), count = count_pairs(merged).most_common(1)[0]
-    joined = left + right.removeprefix("##")
-    after = {}
-    for pieces, times in merged.items():
-        at = 0
-        while at < len(pieces) - 1:
-            if pieces[at : at + 2] == (left, right):
-                pieces = (*pieces[:at], joined, *pieces[at + 2 :])
-            at += 1
-        after[pieces] = times
-    merged = after
-    print(
-        f"round {merge}: {left} {right} ({count} times) → {joined:6}",
-        *map(" ".join, merged),
-        sep="  ",
-    )
+check(learn_merges)
+
+# %% [markdown]
+# Four merges of the example, with the library's function:
+
+# %%
+from course.tokens import merges as bpe
+
+four_words = {"hug": 10, "pug": 5, "pun": 12, "bun": 4}
+for done in range(1, 5):
+    made, spelled = bpe.learn_merges(four_words, done)
+    print(f"merge {done}: {' '.join(made[-1]):10}", *map(" ".join, spelled.values()), sep="  ")
 
 # %% [markdown]
 # The commonest words are whole already, the rarer ones still in pieces. Nobody wrote a rule of English into
@@ -320,7 +356,7 @@ print(tokenizer.decode(ids))
 # this course. (Some libraries have it the other way round. Look it up each time.)
 
 # %% [markdown]
-# ### Exercise 2: fill up a batch
+# ### Exercise 3: fill up a batch
 #
 # Write `pad(rows, pad_id=0)`.
 #
@@ -388,7 +424,7 @@ curves(
 # The model is somewhat worse, and gives other answers for other batch sizes.
 
 # %% [markdown]
-# ### Exercise 3: repair a mean that counts the padding
+# ### Exercise 4: repair a mean that counts the padding
 #
 # A colleague's `sentence_vectors` gave good results in tests with one sentence at a time, and poor ones
 # in production. Repair it.
@@ -435,7 +471,7 @@ check(sentence_vectors)
 # %% predict="tokens.padding"
 
 # %% [markdown]
-# ### Exercise 4: measure what sorting saves
+# ### Exercise 5: measure what sorting saves
 #
 # Write `padding_shares(lengths, batch_size)`.
 #
@@ -507,7 +543,7 @@ print(f"{len(batches)} batches of {batches.num_shapes} shapes, {batches.padding:
 # translates the model anew for each shape that it meets, and that takes seconds to minutes.
 
 # %% [markdown]
-# ### Exercise 5: decide where to cut
+# ### Exercise 6: decide where to cut
 #
 # A few texts are very long. Attention costs the square of the length, so one usually sets a limit and
 # cuts what goes beyond. Which limit? Say how many rows must fit, and take the smallest that does it.

@@ -705,3 +705,35 @@ def test_a_share_of_nothing_is_refused():
 
     with pytest.raises(ValueError, match="0 lengths"):
         padding_share([], 2)
+
+
+def test_merges_are_learned_as_by_hand():
+    from course.tokens.merges import learn_merges
+
+    counts = {"hug": 10, "pug": 5, "pun": 12, "bun": 4}
+    merges, pieces = learn_merges(counts, 2)
+    assert merges == [("p", "##u"), ("pu", "##n")]  # 17 times, then 12
+    assert pieces["pun"] == ["pun"] and pieces["pug"] == ["pu", "##g"]
+    assert learn_merges(counts, 99)[1] == {word: [word] for word in counts}
+    with pytest.raises(ValueError, match="has to be 0 or more"):
+        learn_merges(counts, -1)
+
+
+def test_merges_learned_and_applied_are_the_librarys():
+    """Where no two pairs are equally frequent, `tokenizers` learns the same."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    from course.tokens.merges import learn_merges
+
+    counts = {"banana": 41, "bandana": 23, "cabana": 11, "nab": 5, "can": 2}
+    learner = Tokenizer(models.BPE(continuing_subword_prefix="##"))
+    learner.pre_tokenizer = pre_tokenizers.Whitespace()
+    text = [" ".join([word] * times) for word, times in counts.items()]
+    trainer = trainers.BpeTrainer(
+        vocab_size=60, continuing_subword_prefix="##", show_progress=False, min_frequency=3
+    )
+    learner.train_from_iterator(text, trainer)
+    for num_merges in (1, 2, 3, 4):
+        merges, _ = learn_merges(counts, num_merges)
+        theirs = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
+        assert theirs[:num_merges] == merges

@@ -8,6 +8,7 @@ import numpy as np
 from course.checks.declaration import Probe, Verdict, call, tensor
 from course.checks.judges import Match, MatchRows, leaves, name_of, sentence_case
 from course.checks.texts import exercise, lesson, questions
+from course.exercises.tokens.merges import LEARN_MERGES
 
 LESSON = lesson("tokens")
 
@@ -646,6 +647,6 @@ DECIDE = exercise(
     ),
 )
 
-EXERCISES = (WORDPIECE, PAD, REPAIR, BUCKET, DECIDE)
+EXERCISES = (WORDPIECE, LEARN_MERGES, PAD, REPAIR, BUCKET, DECIDE)
 
 QUESTIONS = questions("tokens")
