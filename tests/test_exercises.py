@@ -9,7 +9,7 @@ import pytest
 from course import exercises
 from course.checks.declaration import Exercise, Probe, Verdict, call, fixture, step, tensor
 from course.checks.examiner import examine_here, forbidden_in
-from course.checks.judges import Match, attempt, error
+from course.checks.judges import Match, attempt, error, forms
 from course.runner import Outcome, serialization
 
 pytestmark = pytest.mark.backend
@@ -292,7 +292,8 @@ def test_every_exercise_accepts_its_reference_and_can_tell_each_mistake(
         if isinstance(probe.judge, Match):
             assert judged(probe, one, probe.judge.reference(one)).passed, probe.title
             known |= set(probe.judge.suspects)
-            for name, imitate in probe.judge.suspects.items():
+            every = [(n, f) for n, s in probe.judge.suspects.items() for f in forms(s)]
+            for name, imitate in every:
                 imitated = attempt(imitate, one)
                 if imitated is not None and not (verdict := judged(probe, one, imitated)).passed:
                     assert name in verdict.consistent, f"{probe.title}: {name}"

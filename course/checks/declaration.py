@@ -5,50 +5,20 @@ inputs, writes a plan for the runner as data, and judges what came back. Referen
 float64 NumPy; nothing here imports Keras.
 """
 
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from course.checks import text_of_checks
+
 # Mistakes that any exercise can meet. An exercise adds its own; each has an id and one sentence.
-COMMON_MISTAKES = {
-    "missing": "This name is not defined. Run the cell that defines it, or restore its name.",
-    "not-written": "Not written yet.",
-    "not-callable": "This name is not a function or a class any more.",
-    "wrong-arguments": "The function does not take the arguments that the exercise states.",
-    "exception": "Your code stopped with an error.",
-    "too-slow": "Your code did not finish. Look for a loop that never ends.",
-    "wrong-type": "The kind of thing returned is not what the exercise states.",
-    "wrong-shape": "The result has the wrong shape.",
-    "wrong-dtype": "The numbers are right, but their dtype is not.",
-    "nan": "The result contains NaN (not a number) where a number is expected.",
-    "input-changed": "Your code changes its input in place. Work on a new array instead.",
-    "forbidden-call": "This exercise asks you to write that part yourself.",
-    "unrecognised": "The result differs from what is expected.",
-}
+COMMON_MISTAKES = text_of_checks()["mistakes"]
 
 # What the commonest errors of the frameworks mean: (what their message holds, what to do).
-ADVICE = (
-    (
-        r"experimental_enable_numpy_behavior",
-        "Tensors of TensorFlow have no .T: swap two axes with ops.swapaxes(x, -1, -2).",
-    ),
-    (
-        r"Matrix size-incompatible|contracting dim|core dimension|not aligned",
-        "In a product the last axis of the first meets the last axis but one of the second: "
-        "one of the two has to be transposed.",
-    ),
-    (
-        r"same dtype|expected to be a \w+ tensor but is a|lax\.\w+ requires arguments to have",
-        "Two dtypes meet. A Python number such as d_k**0.5 keeps a tensor's dtype, a float32 "
-        "tensor does not.",
-    ),
-    (
-        r"Failed to convert elements of \(None",
-        "The batch size is not known yet: write -1 for it in a reshape.",
-    ),
-)
+ADVICE = tuple((item["pattern"], item["text"]) for item in text_of_checks()["advice"])
 
 
 @dataclass(frozen=True)
@@ -73,10 +43,25 @@ class Verdict:
     got: object = None
     expected: object = None
     consistent: object = None
+    evidence: object = field(default=None, repr=False, compare=False)
 
     def agreeing(self):
         """The ids in `consistent`, or None."""
         return self.consistent() if callable(self.consistent) else self.consistent
+
+
+# What frameworks say of arrays that do not fit each other, and of axes that are not there.
+OF_SHAPES = (
+    r"(?i:^(?!AttributeError|NameError|Unbound|MemoryError|Recursion|ImportError|ModuleNotFound|Key)"
+    r"[\s\S]*(?:\bshapes?\b|\baxis\b|\baxes\b|\brank\b|dimension|broadcast|incompatible|not aligned"
+    r"|number of elements|size of|out of bounds|unpack|reshape|transpos|\bperm\b|einsum|\bslice))"
+)
+# What they say of a layer that its config does not make again.
+OF_CONFIGS = r"(?i:deserializ|config|keyword argument|positional argument|serializ)"
+# What they say of two dtypes that meet.
+OF_DTYPES = r"(?i:dtype|float16|float32|\bhalf\b|expected to be a \w+ tensor)"
+# What they say of a division by nothing.
+OF_DIVISION = r"ZeroDivision|(?i:divi\w+ by zero|division|invalid value|math domain)"
 
 
 @dataclass(frozen=True)
@@ -89,7 +74,9 @@ class Probe:
         inputs: draws arrays and plain values from a generator: `inputs(rng) -> dict`.
         plan: writes the plan for the runner: `plan(inputs) -> dict`.
         judge: `judge(inputs, outcome) -> Verdict`.
-        if_raises: the mistake that an exception on this probe points to, if there is one.
+        if_raises: the mistake that an exception on this probe points to, if there is one: an id,
+            for errors that speak of shapes, or {id: pattern} for errors whose type and message
+            the pattern is found in. Any other error is told as it is.
         in_place: whether an answer may change the arrays and lists that it is given.
     """
 
@@ -98,8 +85,20 @@ class Probe:
     inputs: Callable
     plan: Callable
     judge: Callable
-    if_raises: str | None = None
+    if_raises: str | dict | None = None
     in_place: bool = False
+
+    @property
+    def raises(self):
+        """{mistake id: pattern} of the exceptions that have a name here."""
+        if isinstance(self.if_raises, str):
+            return {self.if_raises: OF_SHAPES}
+        return self.if_raises or {}
+
+    def raised(self, kind, message):
+        """The mistake that an exception of this type with this message points to, or None."""
+        text = f"{kind}: {message}"
+        return next((m for m, said in self.raises.items() if re.search(said, text)), None)
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,9 @@ class Exercise:
         clash = self.mistakes.keys() & COMMON_MISTAKES.keys()
         if clash:
             raise ValueError(f"{self.id}: {sorted(clash)} are ids of common mistakes")
+        for probe in self.probes:
+            for pattern in probe.raises.values():
+                re.compile(pattern)
         if len(self.hints) > 3:
             raise ValueError(f"{self.id}: {len(self.hints)} hints, expected at most 3")
 

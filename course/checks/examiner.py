@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from course import runner, runtime
 from course.checks.declaration import ADVICE, Verdict
+from course.checks.explaining import VAGUE, explain
 from course.checks.judges import sentence_case
 
 FAILURES = {
@@ -24,8 +25,9 @@ FAILURES = {
     "result": "wrong-type",
 }
 
-# What a first failure may show on the surface while a later probe knows the mistake by its name.
-VAGUE = ("unrecognised", "nan", "exception", "wrong-shape")
+# Colours and cursor movements that a framework writes into its messages.
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,17 @@ class Report:
         exercise: the `Exercise`.
         probes: one `ProbeReport` for each probe that was reached.
         mistakes: at most two ids that explain all that was seen; empty when all passed.
+        together: whether both are in the answer; else it is one of the two.
+        symptom: a true sentence on what came back, where no mistake is known by name.
+        counterexample: a `Counterexample` of the first failure, or None.
     """
 
     exercise: object
     probes: tuple
     mistakes: tuple
+    together: bool = False
+    symptom: str = ""
+    counterexample: object = None
 
     @property
     def passed(self):
@@ -70,7 +78,9 @@ class Report:
 
     @property
     def _all_hold(self):
-        """Whether each of the mistakes was seen by itself, as those are that mends find."""
+        """Whether all of the mistakes are there: told together, or each seen by itself."""
+        if self.together:
+            return True
         judge = self.exercise.probes[self.probes.index(self.first_failure)].judge
         return set(self.mistakes) <= set(getattr(judge, "mends", ()))
 
@@ -79,10 +89,31 @@ class Report:
         """The named mistakes as sentences, then what was seen."""
         if self.passed:
             return f"Passed all {len(self.probes)} public checks."
-        sentences = [self.exercise.sentence(mistake) for mistake in self.mistakes]
         detail = self.first_failure.verdict.detail
-        named = (" And also: " if self._all_hold else " Or: ").join(sentences)
+        joint = " And also: " if self._all_hold else " Or: "
+        named = joint.join(self.sentence(mistake) for mistake in self.mistakes)
         return f"{named} {detail}".strip() if detail else named
+
+    def sentence(self, mistake):
+        """The sentence for one of the mistakes, or the symptom where it has no name."""
+        if self.symptom and mistake in VAGUE:
+            return self.symptom
+        return self.exercise.sentence(mistake)
+
+    @property
+    def sentences(self):
+        """What a student reads of the mistakes: a line for each."""
+        lines = [self.sentence(mistake) for mistake in self.mistakes]
+        if len(lines) < 2:
+            return lines
+        return (
+            [lines[0], f"And also: {lines[1]}"]
+            if self._all_hold
+            else [
+                f"Either: {lines[0]}",
+                f"Or: {lines[1]}",
+            ]
+        )
 
     def as_json(self):
         """The object that `course check --json` prints."""
@@ -92,6 +123,8 @@ class Report:
             "points": self.points,
             "max_points": self.max_points,
             "mistake": self.mistakes[0] if self.mistakes else None,
+            "mistakes": list(self.mistakes),
+            "together": self.together,
             "message": self.message,
         }
 
@@ -120,7 +153,8 @@ def examine(exercise, execute, seed=0, source=None):
         reports.append(ProbeReport(probe.title, earned, probe.points, verdict))
         if verdict.mistakes and verdict.mistakes[0] in ("missing", "not-written", "too-slow"):
             break  # every further probe would say the same, some of them slowly
-    return Report(exercise, tuple(reports), _explain(exercise, [r.verdict for r in reports]))
+    told = explain(exercise, [report.verdict for report in reports])
+    return Report(exercise, tuple(reports), told.mistakes, told.together, told.symptom)
 
 
 def _judge(exercise, probe, inputs, outcome, scanned):
@@ -138,43 +172,23 @@ def _judge(exercise, probe, inputs, outcome, scanned):
     return verdict
 
 
+def clean(text):
+    """A framework's message without its colours and control characters."""
+    return CONTROLS.sub("", ESCAPES.sub("", text))
+
+
 def _failure(probe, failure):
     mistake = FAILURES.get(failure.kind, "exception")
     where = f" in line {failure.line}: {failure.source}" if failure.line else ""
     if mistake == "exception":
-        detail = f"{failure.type}{where}\n{failure.message}".strip()
-        advice = next((do for said, do in ADVICE if re.search(said, failure.message)), None)
+        message = clean(failure.message)
+        detail = f"{failure.type}{where}\n{message}".strip()
+        advice = next((do for said, do in ADVICE if re.search(said, message)), None)
         detail = f"{detail}\n{advice}" if advice else detail
-        return Verdict(False, (probe.if_raises or mistake,), detail)
+        return Verdict(False, (probe.raised(failure.type, message) or mistake,), detail)
     if mistake == "too-slow":
         return Verdict(False, (mistake,), f"It was stopped after {failure.message} s{where}.")
     return Verdict(False, (mistake,), sentence_case(failure.message))
-
-
-def _explain(exercise, verdicts):
-    """At most two mistakes that explain the failures, the likeliest first."""
-    failed = [verdict for verdict in verdicts if not verdict.passed]
-    if not failed:
-        return ()
-    first = failed[0].mistakes
-    if first[0] not in exercise.mistakes and first[0] not in VAGUE:
-        return tuple(first[:2])
-    judged = [agreeing for v in verdicts if (agreeing := v.agreeing()) is not None]
-    alike = frozenset.intersection(*judged) if judged else ()
-    # A named mistake that every probe agrees with beats one that only the first failure suggests.
-    agreed = [m for m in exercise.mistakes if m in alike and any(m in v.mistakes for v in failed)]
-    if agreed:
-        return tuple(agreed[:2])
-    # Else what the first failure suggests, as far as the other probes do not speak against it. A
-    # failure that nothing explains speaks against a name that one probe alone suggests: that may
-    # be chance, and no name is better than a wrong one.
-    nameless = [v for v in failed[1:] if v.mistakes[0] in VAGUE and v.consistent is not None]
-    if first[0] in exercise.mistakes and nameless:
-        heard = [m for m in first if sum(m in v.mistakes for v in failed) > 1]
-        heard += [m for m in first if all(m in v.consistent for v in nameless)]
-        first = tuple(m for m in first if m in heard) or nameless[0].mistakes
-    heard = {m: sum(m in agreeing for agreeing in judged) for m in first}
-    return tuple([m for m in first if heard[m] == max(heard.values())][:2])
 
 
 def forbidden_in(source, names):

@@ -12,6 +12,15 @@ from operator import getitem
 import numpy as np
 
 from course.checks.declaration import Verdict
+from course.checks.references import (  # noqa: F401 - only_if is what authors import from here
+    Reference,
+    conditioned,
+    only_if,
+    together,
+)
+
+# Pairs of suspects that are tried on a probe which no single one explains.
+MOST_PAIRS = 1200
 
 
 def error(actual, expected):
@@ -63,29 +72,41 @@ class Match:
     """Judges the result by a float64 reference and names a mistake by imitation.
 
     Attributes:
-        reference: `reference(inputs) -> expected`: an array, a number, a string, or a tuple or
-            dict of them, as the student's object should return it.
+        reference: a `Reference`, or a plain function: `reference(inputs) -> expected`, an array, a
+            number, a string, or a tuple or dict of them, as the student's object should return it.
         suspects: {mistake id: function of inputs that returns what the mistake returns, or None
-            where it makes no difference here}. Each is tried; an exception counts as None.
+            where it makes no difference here}, beside those of the reference's knobs. A list of
+            functions is one mistake in several forms. Each is tried; an exception counts as None.
+            Those made by `turned` are tried in pairs too.
         mends: {mistake id: function of inputs and the student's value that returns what it would
             be without the slip}, for slips that leave too many different numbers to imitate: one
             is named where its mended value is right and no suspect fits.
         labels: what the parts of a tuple are called, as in ("output", "weights").
         dtype: the dtype of floating parts, or None where any will do. An `inputs["dtype"]` wins.
-        tolerance: on `error`; float32 arithmetic leaves about 1e-6.
+        tolerance: on `error`; float32 arithmetic leaves about 1e-6. Where float arithmetic leaves
+            more on these inputs, as with scores in the hundreds, it grows by itself.
         result: the name of the plan's result.
         first_tells: whether a wrong first part of a tuple tells the slip, because the later ones
             are made from it; else the last wrong part does, as weights do and not the output.
+        variants: settings made by `turned` that are no mistakes by themselves; they are tried
+            beside each suspect.
     """
 
     reference: object
-    suspects: dict
+    suspects: dict = field(default_factory=dict)
     labels: tuple = ()
     dtype: str | None = "float32"
     tolerance: float = 2e-5
     result: str = "result"
     mends: dict = field(default_factory=dict)
     first_tells: bool = False
+    variants: tuple = ()
+
+    def __post_init__(self):
+        if isinstance(self.reference, Reference):
+            generated = self.reference.suspects
+            object.__setattr__(self, "suspects", generated | self.suspects)
+            object.__setattr__(self, "variants", (*self.reference.variants, *self.variants))
 
     @property
     def names(self):
@@ -97,32 +118,95 @@ class Match:
         types = outcome.types[self.result]
         expected = self.reference(inputs)
         tolerance = inputs.get("tolerance", self.tolerance)
+        if not same(got, expected, tolerance):
+            tolerance = conditioned(self.reference, inputs, tolerance)
+        evidence = Evidence(self, inputs, got, expected, tolerance)
         if same(got, expected, tolerance):
             wrong = wrong_dtype(types, inputs.get("dtype", self.dtype))
             if wrong:
                 return Verdict(False, ("wrong-dtype",), wrong, types, inputs.get("dtype"))
-            return Verdict(True, consistent=lambda: self._alike(inputs, got, expected)[1])
-        predictions, alike, named = self._alike(inputs, got, expected)
-        named = named or partly(got, expected, predictions, tolerance, self.first_tells)
+            return Verdict(True, consistent=lambda: evidence.alike()[0], evidence=evidence)
+        alike, named = evidence.alike()
+        named = named or partly(got, expected, evidence.predictions(), tolerance, self.first_tells)
         mistake, detail, part_got, part_expected = difference(
             got, expected, types, tolerance, self.labels
         )
-        return Verdict(False, named or (mistake,), detail, part_got, part_expected, alike)
+        return Verdict(
+            False, named or (mistake,), detail, part_got, part_expected, alike, evidence=evidence
+        )
 
-    def _alike(self, inputs, got, expected):
-        """What suspects return, the ids that agree with this outcome, and those that explain it."""
-        tolerance = inputs.get("tolerance", self.tolerance)
-        predictions = {n: attempt(imitate, inputs) for n, imitate in self.suspects.items()}
-        # A suspect that this probe cannot distinguish neither explains nor excuses anything.
-        silent = {n for n, p in predictions.items() if p is None}
-        explaining = {
-            n for n in predictions.keys() - silent if same(got, predictions[n], tolerance)
-        }
+
+def forms(suspect):
+    """The functions of a suspect: a mistake may have several forms."""
+    return list(suspect) if isinstance(suspect, list | tuple) else [suspect]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a `Match` was shown on one probe, kept for the questions that come up later.
+
+    Attributes:
+        judge: the `Match`.
+        inputs: what was asked.
+        got, expected: what came back and what should have.
+        tolerance: on `error`.
+    """
+
+    judge: Match
+    inputs: dict
+    got: object
+    expected: object
+    tolerance: float
+
+    def fits(self, imitate):
+        """Whether a suspect returns what came back; None where it makes no difference."""
+        prediction = attempt(imitate, self.inputs)
+        return None if prediction is None else same(self.got, prediction, self.tolerance)
+
+    def predictions(self):
+        """{mistake id: what its first form returns here, or None}."""
+        suspects = self.judge.suspects.items()
+        return {n: attempt(forms(suspect)[0], self.inputs) for n, suspect in suspects}
+
+    def alike(self):
+        """The ids that agree with this outcome, and those that explain it, in their order."""
+        silent, explaining = set(), set()
+        for name, suspect in self.judge.suspects.items():
+            fits = [self.fits(form) for form in forms(suspect)]
+            if any(fits):
+                explaining.add(name)
+            elif None in fits:
+                # A suspect that cannot be told apart here neither explains nor excuses anything.
+                silent.add(name)
         explaining |= {
-            n for n, f in self.mends.items() if same(attempt(f, inputs, got), expected, tolerance)
+            n
+            for n, f in self.judge.mends.items()
+            if same(attempt(f, self.inputs, self.got), self.expected, self.tolerance)
         }
-        named = tuple(name for name in self.names if name in explaining)
-        return predictions, frozenset(explaining | silent), named
+        named = tuple(name for name in self.judge.names if name in explaining)
+        if same(self.got, self.expected, self.tolerance):
+            silent |= self.judge.mends.keys()  # there is nothing to mend
+        return frozenset(explaining | silent), named
+
+    def pairs(self):
+        """Pairs of suspects that together return what came back: [(ids, function)]."""
+        singles = [
+            (name, form) for name, suspect in self.judge.suspects.items() for form in forms(suspect)
+        ]
+        others = [(None, variant) for variant in self.judge.variants]
+        base = getattr(self.judge.reference, "function", self.judge.reference)
+        found, tried = [], 0
+        for at, (name, one) in enumerate(singles):
+            for other_name, other in [*singles[at + 1 :], *others]:
+                both = None if name == other_name else together(one, other, base)
+                if both is None:
+                    continue
+                tried += 1
+                if tried > MOST_PAIRS:
+                    return found
+                if self.fits(both):
+                    found.append((tuple(filter(None, (name, other_name))), both))
+        return found
 
 
 class MatchRows(Match):
@@ -149,11 +233,6 @@ def _as_array(value, kind):
         if made is not None and made.dtype.kind in "iuf":
             return made, str(made.dtype)
     return value, kind
-
-
-def only_if(condition, imitate):
-    """A suspect that makes a difference only where `condition(inputs)` holds."""
-    return lambda i: imitate(i) if condition(i) else None
 
 
 def mends_among(reference, with_slips, slips):
@@ -207,11 +286,22 @@ def partly(got, expected, predictions, tolerance, first_tells=False):
         named = tuple(
             name
             for name, prediction in predictions.items()
-            if prediction is not None and same(part, attempt(getitem, prediction, key), tolerance)
+            if prediction is not None
+            and same(part, attempt(getitem, prediction, key), tolerance)
+            and not _contradicted(got, expected, prediction, keys, tolerance)
         )
         if named or first_tells:
             return named
     return ()
+
+
+def _contradicted(got, expected, prediction, keys, tolerance):
+    """Whether a part is right that this prediction has wrong."""
+    return any(
+        same(attempt(getitem, got, key), expected[key], tolerance)
+        and not same(attempt(getitem, prediction, key), expected[key], tolerance)
+        for key in keys
+    )
 
 
 def wrong_dtype(types, dtype):

@@ -40,7 +40,7 @@ def exercise(exercise_id, *, defines, probes, may_not_call=(), also=()):
     words = read(name)
     sentences = words.get("mistakes", {}) | words[key].get("mistakes", {})
     named = [m for probe in probes for m in getattr(probe.judge, "names", ())]
-    named += [probe.if_raises for probe in probes if probe.if_raises]
+    named += [mistake for probe in probes for mistake in probe.raises]
     named = list(dict.fromkeys([*named, *also]))
     missing = [mistake for mistake in named if mistake not in sentences]
     if missing:

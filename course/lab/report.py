@@ -58,9 +58,7 @@ def show_report(report, notice="", next_steps=()):
         end = f"Passed the public checks, {len(report.probes)} of {len(exercise.probes)}."
         return Shown("\n".join([*lines, end]), box(BAD if notice else GOOD, html + escape(end)))
 
-    named = [exercise.sentence(mistake) for mistake in report.mistakes]
-    if len(named) > 1:
-        named = [f"Either: {named[0]}", f"Or: {named[1]}"]
+    named = report.sentences
     verdict = report.first_failure.verdict
     lines += named + [verdict.detail] * bool(verdict.detail)
     html += "".join(f"<p style='margin:4px 0'><b>{escape(line)}</b></p>" for line in named)

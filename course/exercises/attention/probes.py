@@ -6,8 +6,9 @@ turned, so that what a mistake returns is never written twice.
 
 import numpy as np
 
-from course.checks.declaration import Probe, call, step, tensor
+from course.checks.declaration import OF_CONFIGS, Probe, call, step, tensor
 from course.checks.judges import Match, only_if
+from course.checks.references import of_inputs, turned, turning
 from course.checks.texts import exercise, lesson, questions
 
 LESSON = lesson("attention")
@@ -82,6 +83,16 @@ def qkv(inputs):
     return inputs["query"], inputs["key"], inputs["value"]
 
 
+def attend_inputs(i, *, mask=None, order=None, **knobs):
+    """`attend` of a probe's inputs, with knobs for the mask and for which array is which."""
+    arrays = qkv(i) if order is None else order(*qkv(i))
+    mask = (lambda i: i.get("mask")) if mask is None else mask
+    return attend(*arrays, mask(i), **knobs)
+
+
+attend_of = turning(attend_inputs)
+
+
 # 1. Scores and weights
 
 
@@ -121,41 +132,41 @@ def over_everything(scores):
     return softmax(flat).reshape(scores.shape)
 
 
+def _width(i):
+    return i["query"].shape[-1]
+
+
 SINGLE_SUSPECTS = {
-    "no-scaling": lambda i: attend(*qkv(i), divide_by=1.0),
-    "divided-by-d-k": lambda i: attend(*qkv(i), divide_by=i["query"].shape[-1]),
-    "multiplied-by-root": lambda i: attend(*qkv(i), divide_by=i["query"].shape[-1] ** -0.5),
-    "scaled-by-length": lambda i: attend(*qkv(i), divide_by=i["key"].shape[-2] ** 0.5),
-    "scaled-by-query-length": lambda i: attend(*qkv(i), divide_by=i["query"].shape[-2] ** 0.5),
-    "half-of-d-k": lambda i: attend(*qkv(i), divide_by=i["query"].shape[-1] / 2),
-    "scaled-by-d-v": lambda i: attend(*qkv(i), divide_by=i["value"].shape[-1] ** 0.5),
-    "scaled-after-softmax": lambda i: attend(
-        *qkv(i), divide_by=1.0, weigh=lambda s: softmax(s) / i["query"].shape[-1] ** 0.5
+    "no-scaling": attend_of(divide_by=1.0),
+    "divided-by-d-k": attend_of(divide_by=of_inputs(_width)),
+    "multiplied-by-root": attend_of(divide_by=of_inputs(lambda i: _width(i) ** -0.5)),
+    "scaled-by-length": attend_of(divide_by=of_inputs(lambda i: i["key"].shape[-2] ** 0.5)),
+    "scaled-by-query-length": attend_of(divide_by=of_inputs(lambda i: i["query"].shape[-2] ** 0.5)),
+    "half-of-d-k": attend_of(divide_by=of_inputs(lambda i: _width(i) / 2)),
+    "scaled-by-d-v": attend_of(divide_by=of_inputs(lambda i: i["value"].shape[-1] ** 0.5)),
+    "scaled-after-softmax": attend_of(
+        divide_by=1.0,
+        weigh=of_inputs(lambda i: lambda scores: softmax(scores) / _width(i) ** 0.5),
     ),
-    "softmax-over-queries": lambda i: attend(*qkv(i), weigh=lambda s: softmax(s, axis=-2)),
-    "softmax-over-everything": lambda i: attend(*qkv(i), weigh=over_everything),
-    "no-softmax": lambda i: attend(*qkv(i), weigh=lambda s: s),
-    "divided-by-sum": lambda i: attend(*qkv(i), weigh=lambda s: s / s.sum(-1, keepdims=True)),
-    "equal-weights": lambda i: attend(*qkv(i), weigh=lambda s: softmax(np.zeros_like(s))),
-    "overflow": lambda i: attend(*qkv(i), weigh=naive_softmax),
-    "one-maximum": lambda i: attend(*qkv(i), weigh=one_maximum),
-    "mean-of-keys": lambda i: attend(i["query"], i["key"], i["key"]),
-    "scores-from-values": lambda i: (
-        (w := softmax(i["query"] @ swap(i["value"]) / i["query"].shape[-1] ** 0.5)) @ i["value"],
-        w,
-    ),
-    "query-and-key-swapped": lambda i: attend(i["key"], i["query"], i["value"]),
-    "order-of-results": lambda i: attend(*qkv(i))[::-1],
-    "weights-not-returned": lambda i: attend(*qkv(i))[0],
+    "softmax-over-queries": attend_of(weigh=lambda s: softmax(s, axis=-2)),
+    "softmax-over-everything": attend_of(weigh=over_everything),
+    "no-softmax": attend_of(weigh=lambda s: s),
+    "divided-by-sum": attend_of(weigh=lambda s: s / s.sum(-1, keepdims=True)),
+    "equal-weights": attend_of(weigh=lambda s: softmax(np.zeros_like(s))),
+    "overflow": attend_of(weigh=naive_softmax),
+    "one-maximum": attend_of(weigh=one_maximum),
+    "mean-of-keys": attend_of(order=lambda q, k, v: (q, k, k)),
+    "scores-from-values": attend_of(order=lambda q, k, v: (q, v, v)),
+    "query-and-key-swapped": attend_of(order=lambda q, k, v: (k, q, v)),
+    "order-of-results": attend_of(then=lambda result, i: result[::-1]),
+    "weights-not-returned": attend_of(then=lambda result, i: result[0]),
     "scores-returned": lambda i: (
-        attend(*qkv(i))[0],
-        attend(*qkv(i), weigh=lambda s: s)[1],
+        attend_inputs(i)[0],
+        attend_inputs(i, weigh=lambda s: s)[1],
     ),
 }
 
-judge_single = Match(
-    lambda i: attend(*qkv(i)), SINGLE_SUSPECTS, labels=("output", "weights"), tolerance=2e-5
-)
+judge_single = Match(attend_inputs, SINGLE_SUSPECTS, labels=("output", "weights"), tolerance=2e-5)
 
 
 def call_single(inputs):
@@ -226,15 +237,19 @@ def may_attend(ids, causal, pad_id=0, *, inside=np.less_equal, padding="keys"):
 def real_tokens(find):
     """A suspect with its own idea of which tokens are real: `find(ids, pad_id)`, booleans."""
 
-    def imitate(i):
-        real = find(i["ids"], i.get("pad_id", 0))
-        return may_attend(np.where(real, 1, 0), i["causal"], 0)
+    def given(i):
+        return {"ids": np.where(find(i["ids"], i.get("pad_id", 0)), 1, 0), "pad_id": 0}
 
-    return imitate
+    return masked(given=given)
 
 
-def masked(**knobs):
-    return lambda i: may_attend(i["ids"], i["causal"], i.get("pad_id", 0), **knobs)
+def mask_of_inputs(i, *, padding_id=None, causal=None, **knobs):
+    """`may_attend` of a probe's inputs, with two knobs more: what counts as padding, causality."""
+    pad_id = i.get("pad_id", 0) if padding_id is None else padding_id
+    return may_attend(i["ids"], i["causal"] if causal is None else causal, pad_id, **knobs)
+
+
+masked = turning(mask_of_inputs)
 
 
 def _or_instead_of_and(i):
@@ -244,22 +259,29 @@ def _or_instead_of_and(i):
 
 
 judge_mask = Match(
-    masked(),
+    mask_of_inputs,
     {
-        "inverted": lambda i: ~masked()(i),
-        "not-boolean": lambda i: masked()(i).astype("float32"),
-        "minus-infinity-mask": lambda i: np.where(masked()(i), 0.0, -1e9),
+        "inverted": masked(then=lambda mask, i: ~mask),
+        "not-boolean": masked(then=lambda mask, i: mask.astype("float32")),
+        "minus-infinity-mask": [
+            masked(then=lambda mask, i: np.where(mask, 0.0, -1e9)),
+            masked(then=lambda mask, i: np.where(mask, 0.0, -np.inf)),
+            masked(then=lambda mask, i: np.where(mask, -np.inf, 0.0)),
+            masked(then=lambda mask, i: np.where(mask, -1e9, 0.0)),
+        ],
         "not-itself": only_if(lambda i: i["causal"], masked(inside=np.less)),
         "one-too-far": only_if(
             lambda i: i["causal"], masked(inside=lambda key, query: key <= query + 1)
         ),
         "future-only": only_if(lambda i: i["causal"], masked(inside=np.greater_equal)),
-        "causal-ignored": lambda i: may_attend(i["ids"], False, i.get("pad_id", 0)),
-        "causal-always": lambda i: may_attend(i["ids"], True, i.get("pad_id", 0)),
+        "causal-ignored": masked(causal=False),
+        "causal-always": masked(causal=True),
         "padding-on-queries": masked(padding="queries"),
         "padding-on-both": masked(padding="both"),
         "padding-ignored": masked(padding="none"),
-        "padding-only-alone": lambda i: masked(padding="none" if i["causal"] else "keys")(i),
+        "padding-only-alone": masked(
+            padding=of_inputs(lambda i: "none" if i["causal"] else "keys")
+        ),
         "or-instead-of-and": _or_instead_of_and,
         "first-sentence-only": masked(padding="first"),
         "greater-than-pad": real_tokens(lambda ids, pad: ids > pad),
@@ -267,9 +289,9 @@ judge_mask = Match(
         "no-padding-hides-all": real_tokens(
             lambda ids, pad: np.arange(ids.shape[-1]) < (ids == pad).argmax(-1)[:, None]
         ),
-        "diagonal-open": lambda i: masked()(i) | np.eye(i["ids"].shape[-1], dtype=bool),
-        "pad-id-ignored": lambda i: may_attend(i["ids"], i["causal"], 0),
-        "one-row-only": only_if(lambda i: not i["causal"], lambda i: masked()(i)[:, :1]),
+        "diagonal-open": masked(then=lambda mask, i: mask | np.eye(i["ids"].shape[-1], dtype=bool)),
+        "pad-id-ignored": masked(padding_id=0),
+        "one-row-only": masked(then=lambda mask, i: mask[:, :1], when=lambda i: not i["causal"]),
         "no-batch": only_if(
             lambda i: i["causal"], lambda i: may_attend(i["ids"], True, padding="none")[0]
         ),
@@ -357,7 +379,7 @@ def with_mask(mask_rows, *, leading=(), dtype="float32", scale=1.0, broadcast=Fa
 
 
 def masking(kind, **knobs):
-    return lambda i: attend(*qkv(i), i["mask"], masking=kind, **knobs)
+    return attend_of(masking=kind, **knobs)
 
 
 def _weights_left(i):
@@ -421,14 +443,14 @@ def loud_hidden_key(rng):
 
 
 judge_masked = Match(
-    masking("right"),
+    attend_inputs,
     {
         "shared-out-after": _shared_out_after,
         "zero-means-hidden": _zero_means_hidden,
-        "mask-ignored": lambda i: attend(*qkv(i)),
-        "inverted": lambda i: attend(*qkv(i), ~i["mask"]),
-        "inverted-nan": lambda i: attend(*qkv(i), ~i["mask"], masking="nan"),
-        "inverted-uniform": lambda i: attend(*qkv(i), ~i["mask"], masking="uniform"),
+        "mask-ignored": attend_of(mask=lambda i: None),
+        "inverted": attend_of(mask=lambda i: ~i["mask"]),
+        "inverted-nan": attend_of(mask=lambda i: ~i["mask"], masking="nan"),
+        "inverted-uniform": attend_of(mask=lambda i: ~i["mask"], masking="uniform"),
         "mask-added": masking("added"),
         "mask-multiplied": masking("multiplied"),
         "zero-score": masking("zero score"),
@@ -441,7 +463,7 @@ judge_masked = Match(
         "partly-masked-zeroed": _half_masked_zeroed,
         "mask-transposed": only_if(
             lambda i: i["mask"].shape[-1] == i["mask"].shape[-2],
-            lambda i: attend(*qkv(i), swap(i["mask"])),
+            attend_of(mask=lambda i: swap(i["mask"])),
         ),
         "no-scaling": masking("right", divide_by=1.0),
         "half-overflow": only_if(lambda i: i["query"].dtype == "float16", _all_nan_in_float16),
@@ -557,8 +579,7 @@ def multi_head(
     return merged @ w[3] if project else merged
 
 
-def heads_of(**knobs):
-    return lambda i: multi_head(i, **knobs)
+heads_of = turning(multi_head)
 
 
 def _cut_before_projecting(i):
@@ -580,22 +601,24 @@ MULTI_SUSPECTS = {
     "split-and-merge-interleaved": heads_of(splits="interleaved", merges="interleaved"),
     "cut-before-projecting": _cut_before_projecting,
     "heads-averaged": heads_of(merges="mean"),
-    "one-head-only": lambda i: multi_head(i | {"num_heads": 1}),
+    "one-head-only": turned(multi_head, given=lambda i: {"num_heads": 1}),
     "scaled-by-d-model": heads_of(scale="d_model"),
     "scaled-by-d-head-itself": heads_of(scale="d_head itself"),
     "no-scaling": heads_of(scale="none"),
     "softmax-over-queries": heads_of(weigh=lambda s: softmax(s, axis=-2)),
     "softmax-over-heads": heads_of(weigh=lambda s: softmax(s, axis=-3)),
     "no-output-projection": heads_of(project=False),
-    "values-from-keys": lambda i: multi_head(i, w_v=i["w_k"]),
-    "keys-from-queries": lambda i: multi_head(i, w_k=i["w_q"]),
-    "values-not-projected": lambda i: multi_head(i, w_v=np.eye(i["x"].shape[-1])),
+    "values-from-keys": turned(multi_head, w_v=of_inputs(lambda i: i["w_k"])),
+    "keys-from-queries": turned(multi_head, w_k=of_inputs(lambda i: i["w_q"])),
+    "values-not-projected": turned(multi_head, w_v=of_inputs(lambda i: np.eye(i["x"].shape[-1]))),
     "kernels-transposed": lambda i: multi_head(i, **{n: i[n].T for n in WEIGHTS}),
     "mask-ignored": heads_of(unmasked=True),
     "mask-without-heads": heads_of(no_heads_axis=True),
-    "inverted": lambda i: multi_head(i | {"mask": ~i["mask"]}) if "mask" in i else None,
+    "inverted": turned(
+        multi_head, given=lambda i: {"mask": ~i["mask"]}, when=lambda i: "mask" in i
+    ),
     "after-softmax": heads_of(masking="after"),
-    "residual-added": lambda i: multi_head(i) + i["x"],
+    "residual-added": turned(multi_head, then=lambda r, i: r + i["x"]),
 }
 
 
@@ -718,7 +741,7 @@ REPAIR = exercise(
             0.5,
             sentences(),
             plan_round_trip,
-            if_raises="config-incomplete",
+            if_raises={"config-incomplete": OF_CONFIGS},
         ),
     ),
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from course.checks.declaration import Probe, call, draw_until, fixture
 from course.checks.judges import Match, same
+from course.checks.references import of_inputs, turned, turning
 from course.checks.texts import exercise, lesson, questions
 from course.exercises.decoding.sampling import FILTERED, MAY_NOT_CALL
 
@@ -77,8 +78,7 @@ def following(logits, ids):
     return logits[ids[:, :-1].sum(1) % len(logits), ids[:, -1]]
 
 
-def greedy_of(**knobs):
-    return lambda i: greedy(i, **knobs)
+greedy_of = turning(greedy)
 
 
 def _wrong_axis(i):
@@ -103,7 +103,7 @@ def _padded(i):
 
 
 def _last_few(width):
-    return lambda i: greedy(i, seen=lambda ids: ids[:, -width:])
+    return turned(greedy, seen=lambda ids: ids[:, -width:])
 
 
 def _from_all_ids(i, got):
@@ -125,8 +125,8 @@ judge_greedy = Match(
         ),
         "wrong-axis": _wrong_axis,
         "prompt-alone": _prompt_alone,
-        "last-id-alone": lambda i: (
-            greedy(i, seen=lambda ids: ids[:, -1:]) if i["table"].ndim == 3 else None
+        "last-id-alone": turned(
+            greedy, seen=lambda ids: ids[:, -1:], when=lambda i: i["table"].ndim == 3
         ),
         "prompt-included": greedy_of(with_prompt=True),
         "prompt-counts": lambda i: _prompt_counts(i) if i["prompt"].shape[1] > 1 else None,
@@ -215,8 +215,7 @@ def continuations(
     return (ids, parents, values) if swapped else (parents, ids, values)
 
 
-def continuations_of(**knobs):
-    return lambda i: continuations(i, **knobs)
+continuations_of = turning(continuations)
 
 
 def _best_of_each(i):
@@ -371,8 +370,7 @@ def beam_search(
     return np.array(ids[1:]), value((ids, log_p), report or choose)
 
 
-def beam_search_of(**knobs):
-    return lambda i: beam_search(i, **knobs)
+beam_search_of = turning(beam_search)
 
 
 def _end_not_counted(i):
@@ -449,8 +447,8 @@ judge_beam = Match(
         "unfinished-left-out": beam_search_of(unfinished=False),
         "refilled": beam_search_of(refill=True),
         "length-multiplied": beam_search_of(choose=lambda log_p, n, alpha: log_p * n**alpha),
-        "always-the-mean": lambda i: (
-            beam_search(i, choose=lambda log_p, n, alpha: log_p / n) if i["alpha"] != 1 else None
+        "always-the-mean": turned(
+            beam_search, choose=lambda log_p, n, alpha: log_p / n, when=lambda i: i["alpha"] != 1
         ),
         "alpha-times-length": beam_search_of(
             choose=lambda log_p, n, alpha: log_p / (n * alpha) if alpha else log_p
@@ -579,8 +577,7 @@ def attend(
     return weights @ values / weights.sum(), keys, values
 
 
-def attend_of(**knobs):
-    return lambda i: attend(i, **knobs)
+attend_of = turning(attend)
 
 
 def _zeros_count(i):
@@ -617,10 +614,8 @@ judge_attend = Match(
         "one-late": attend_of(row=1),
         "one-late-and-seen": attend_of(row=1, visible=1),
         "sees-unwritten": attend_of(visible=None),
-        "own-word-hidden": lambda i: attend(i, visible=-1) if i["t"] else None,
-        "sees-one-more": lambda i: (
-            attend(i, visible=1) if i["t"] + 1 < len(i["key_cache"]) else None
-        ),
+        "own-word-hidden": turned(attend, visible=-1, when=lambda i: i["t"]),
+        "sees-one-more": turned(attend, visible=1, when=lambda i: i["t"] + 1 < len(i["key_cache"])),
         "hidden-scores-zero": lambda i: (
             _zeros_count(i) if i["t"] + 1 < len(i["key_cache"]) else None
         ),
@@ -631,7 +626,7 @@ judge_attend = Match(
         "no-scaling": attend_of(scale=False),
         "appended": _appended,
         "old-caches": _old_caches,
-        "first-row": lambda i: attend(i, row=-i["t"]) if i["t"] else None,
+        "first-row": turned(attend, row=of_inputs(lambda i: -i["t"]), when=lambda i: i["t"]),
     },
     labels=("output", "key_cache", "value_cache"),
     dtype=None,
@@ -659,6 +654,8 @@ def attend_probe(title, points, inputs, **more):
     return Probe(title, points, inputs, call_attend, judge_attend, **more)
 
 
+OUT_OF_BOUNDS = r"IndexError|(?i:out of bounds|out of range|index|size|shape|broadcast)"
+
 CACHE = exercise(
     "decoding.cache",
     defines="attend_with_cache",
@@ -666,7 +663,9 @@ CACHE = exercise(
     probes=(
         attend_probe("the first word", 1, moments(0)),
         attend_probe("a word in the middle", 1.5, moments(3)),
-        attend_probe("the last that there is room for", 1, moments(5), if_raises="one-late"),
+        attend_probe(
+            "the last that there is room for", 1, moments(5), if_raises={"one-late": OUT_OF_BOUNDS}
+        ),
         attend_probe("a wide head", 0.5, moments(9, length=20, width=32)),
     ),
 )

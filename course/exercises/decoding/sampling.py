@@ -7,6 +7,7 @@ import numpy as np
 
 from course.checks.declaration import Probe, call, draw_until
 from course.checks.judges import Match
+from course.checks.references import turned, turning
 from course.checks.texts import exercise
 
 MAY_NOT_CALL = tuple(
@@ -85,8 +86,7 @@ def filtered(
     return softmax(temper(z, t) if late else z)
 
 
-def filtered_of(**knobs):
-    return lambda i: filtered(i, **knobs)
+filtered_of = turning(filtered)
 
 
 def _only_with(*names):
@@ -152,7 +152,7 @@ judge_filtered = Match(
         "temperature-on-probabilities": with_t(temper=lambda z, t: softmax(z) / t),
         "temperature-last": _only_with("temperature", "p")(late=True),
         "one-too-many": with_k(k_more=1),
-        "one-too-few": lambda i: filtered(i, k_more=-1) if i.get("k") and i["k"] > 1 else None,
+        "one-too-few": turned(filtered, k_more=-1, when=lambda i: i.get("k") and i["k"] > 1),
         "k-least-likely": with_k(k_sign=-1),
         "crossing-cut": lambda i: _crossing_cut(i) if i.get("p") else None,
         "p-one-too-many": with_p(more=1),
@@ -160,11 +160,11 @@ judge_filtered = Match(
         "p-not-sorted": with_p(sort=False),
         "p-from-the-least": with_p(order=1),
         "p-before-k": _only_with("k", "p")(p_first=True),
-        "not-renormalised": lambda i: (
-            filtered(i, renormalise=False) if i.get("k") or i.get("p") else None
+        "not-renormalised": turned(
+            filtered, renormalise=False, when=lambda i: i.get("k") or i.get("p")
         ),
         "sorted": _sorted_back,
-        "logits-returned": lambda i: np.log(filtered(i)),
+        "logits-returned": turned(filtered, then=lambda r, i: np.log(r)),
         "whole-batch": _whole_batch,
         "one-edge-for-all": _one_edge,
         "cut-of-the-first-row": _first_rows_cut,

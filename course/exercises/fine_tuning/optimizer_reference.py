@@ -5,8 +5,9 @@ A part of `fine_tuning.py`, which would be longer than a sitting with it.
 
 import numpy as np
 
-from course.checks.declaration import Probe, call
+from course.checks.declaration import OF_DIVISION, OF_SHAPES, Probe, call
 from course.checks.judges import Match, MatchRows, only_if
+from course.checks.references import turned, turning
 from course.checks.texts import exercise
 
 # Of the course, what holds the answer; each list is looked up while the answer runs.
@@ -41,8 +42,7 @@ def rates(
     return i["peak"] * combine(up, down)
 
 
-def rates_of(**knobs):
-    return lambda i: rates(i, **knobs)
+rates_of = turning(rates)
 
 
 def _warms_up(i):
@@ -117,7 +117,7 @@ judge_rates = MatchRows(
             rates_of(rising=lambda step, warmup: np.full(len(step), np.inf)),
         ),
         "decay-alone": only_if(
-            lambda i: _warms_up(i) and _peaks(i), lambda i: rates(i | {"warmup_steps": 0})
+            lambda i: _warms_up(i) and _peaks(i), turned(rates, given=lambda i: {"warmup_steps": 0})
         ),
         "stays-at-the-peak": only_if(
             _peaks, rates_of(combine=lambda up, down: np.minimum(up, 1.0))
@@ -134,8 +134,8 @@ judge_rates = MatchRows(
         ),
         "falls-from-the-start": only_if(
             lambda i: _warms_up(i) and _peaks(i),
-            lambda i: rates(
-                i,
+            turned(
+                rates,
                 combine=lambda up, down: np.where(up < 1, up, down),
                 falling=lambda step, warmup, total: (total - step) / total,
             ),
@@ -158,7 +158,7 @@ judge_rates = MatchRows(
         "warm-up-shrunk": _warm_up_shrunk,
         "warm-up-shrunk-to-the-run": only_if(
             lambda i: i["warmup_steps"] > _updates(i),
-            lambda i: rates(i | {"warmup_steps": _updates(i)}),
+            turned(rates, given=lambda i: {"warmup_steps": _updates(i)}),
         ),
         "zero-in-a-long-warm-up": only_if(lambda i: not _peaks(i), lambda i: np.zeros(_updates(i))),
         "negative-in-a-long-warm-up": only_if(
@@ -167,7 +167,7 @@ judge_rates = MatchRows(
                 falling=lambda step, warmup, total: (total - step) / (total - warmup),
             ),
         ),
-        "peak-left-out": lambda i: rates(i) / i["peak"],
+        "peak-left-out": turned(rates, then=lambda r, i: r / i["peak"]),
     },
     dtype=None,
     tolerance=2e-6,
@@ -193,6 +193,9 @@ def runs(lowest, highest, epochs, size, warmup, uneven=True):
     return inputs
 
 
+LONG_WARM_UP = rf"{OF_DIVISION}|{OF_SHAPES}"
+
+
 def rates_probe(title, points, *run, **more):
     inputs = runs(*run, **{k: more.pop(k) for k in ("uneven",) if k in more})
     names = ("examples", "epochs", "batch_size", "peak", "warmup_steps")
@@ -209,9 +212,25 @@ SCHEDULE = exercise(
         rates_probe("a last batch that is not full", 0.5, 6, 12, 1, 16, 0.25),
         rates_probe("three epochs", 1, 11, 20, 3, 16, 0.1),
         rates_probe(
-            "a warm-up that is longer than the run", 0.5, 4, 9, 3, 8, 2.5, if_raises="long-warm-up"
+            "a warm-up that is longer than the run",
+            0.5,
+            4,
+            9,
+            3,
+            8,
+            2.5,
+            if_raises={"long-warm-up": LONG_WARM_UP},
         ),
-        rates_probe("a warm-up as long as the run", 0.5, 4, 9, 2, 8, 1.0, if_raises="long-warm-up"),
+        rates_probe(
+            "a warm-up as long as the run",
+            0.5,
+            4,
+            9,
+            2,
+            8,
+            1.0,
+            if_raises={"long-warm-up": LONG_WARM_UP},
+        ),
         rates_probe("fewer examples than a batch", 0.5, 0, 1, 1, 8, 0),
     ),
 )
@@ -291,8 +310,7 @@ def _only_moved_by_gradients(i):
     return kept, m, v
 
 
-def adamw_of(**knobs):
-    return lambda i: adamw(i, **knobs)
+adamw_of = turning(adamw)
 
 
 def _decays(i):

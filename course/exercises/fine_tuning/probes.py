@@ -7,8 +7,9 @@ of AdamW are in `updates.py`.
 
 import numpy as np
 
-from course.checks.declaration import Probe, call, fixture, tensor
+from course.checks.declaration import OF_DIVISION, Probe, call, fixture, tensor
 from course.checks.judges import Match, mends_among, only_if
+from course.checks.references import turning
 from course.checks.texts import exercise, lesson, questions
 from course.exercises.fine_tuning.optimizer_reference import SCHEDULE, UPDATE
 
@@ -72,8 +73,7 @@ def logits_of(
     return finish(logits)
 
 
-def logits_with(**knobs):
-    return lambda i: logits_of(i, **knobs)
+logits_with = turning(logits_of)
 
 
 def _mean_of_real(states, real):
@@ -446,21 +446,21 @@ SCORES = exercise(
             0.5,
             18,
             table=(0, 0, 0.4, 0.6),
-            if_raises="divided-by-nothing",
+            if_raises={"divided-by-nothing": OF_DIVISION},
         ),
         scores_probe(
             "a class that neither is there nor is said: 0",
             0.5,
             12,
             table=(0, 0, 0, 1),
-            if_raises="divided-by-nothing",
+            if_raises={"divided-by-nothing": OF_DIVISION},
         ),
         scores_probe(
             "a class that is not there: F1 alone is a number",
             0.5,
             15,
             table=(0.6, 0, 0.4, 0),
-            if_raises="divided-by-nothing",
+            if_raises={"divided-by-nothing": OF_DIVISION},
         ),
         scores_probe("thousands of rows", 0.5, 3000),
     ),
@@ -502,8 +502,7 @@ def compared(
     }
 
 
-def compared_by(**knobs):
-    return lambda i: compared(i, **knobs)
+compared_by = turning(compared)
 
 
 def _never_worse(difference, low, high):

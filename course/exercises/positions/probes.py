@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from course.checks.declaration import Probe, call, tensor
+from course.checks.declaration import OF_DTYPES, Probe, call, tensor
 from course.checks.judges import Match
+from course.checks.references import of_inputs, turned, turning
 from course.checks.texts import exercise, lesson, questions
 
 LESSON = lesson("positions")
@@ -67,8 +68,7 @@ def _divided(i, got):
     return waves(i) if near else None
 
 
-def waves_of(**knobs):
-    return lambda i: waves(i, **knobs)
+waves_of = turning(waves)
 
 
 judge_waves = Match(
@@ -82,13 +82,13 @@ judge_waves = Match(
         "own-frequency": _own_frequency,
         "columns-as-pairs": _columns_as_pairs,
         "sine-only": waves_of(functions=(np.sin, np.sin)),
-        "wavelengths-to-the-end": lambda i: (
-            waves(i, exponent=lambda pair, width: pair / (width / 2 - 1))
-            if i["d_model"] > 2
-            else None
+        "wavelengths-to-the-end": turned(
+            waves,
+            exponent=lambda pair, width: pair / (width / 2 - 1),
+            when=lambda i: i["d_model"] > 2,
         ),
         "share-of-the-length": _share_of_the_length,
-        "transposed": lambda i: waves(i).T,
+        "transposed": turned(waves, then=lambda r, i: r.T),
     },
     mends={"multiplied": _divided},
 )
@@ -155,8 +155,7 @@ def turn(
     return np.stack([left, right], -1).reshape(x.shape)
 
 
-def turn_of(**knobs):
-    return lambda i: turn(i, **knobs)
+turn_of = turning(turn)
 
 
 def _on_through_the_batch(i):
@@ -192,7 +191,7 @@ judge_turn = Match(
         "two-pluses": turn_of(sines=(1, 1)),
         "two-minuses": turn_of(sines=(-1, -1)),
         "overwritten": turn_of(overwritten=True),
-        "positions-from-heads": lambda i: turn(i, axis=-3) if i["x"].ndim > 2 else None,
+        "positions-from-heads": turned(turn, axis=-3, when=lambda i: i["x"].ndim > 2),
         "positions-run-on": _on_through_the_batch,
         "waves-added": _waves_added,
         "unchanged": lambda i: i["x"],
@@ -235,7 +234,7 @@ ROTARY = exercise(
             "float16 in, float16 out",
             0.5,
             vectors(600, 8, dtype="float16"),
-            if_raises="dtypes-mixed",  # TensorFlow stops there; JAX goes on in float32
+            if_raises={"dtypes-mixed": OF_DTYPES},  # TensorFlow stops there; JAX goes on in float32
         ),
     ),
 )
@@ -254,8 +253,7 @@ def penalty(i, *, sign=-1, first=1, slope=None, distance=lambda q, k: np.abs(q -
     return sign * slopes[:, None, None] * np.broadcast_to(apart, (n, n))
 
 
-def penalty_of(**knobs):
-    return lambda i: penalty(i, **knobs)
+penalty_of = turning(penalty)
 
 
 def _future_hidden(i):
@@ -274,15 +272,17 @@ judge_penalty = Match(
     {
         "reward": penalty_of(sign=1),
         "slopes-from-one": penalty_of(first=0),
-        "one-slope": lambda i: (
-            penalty(i, slope=lambda number, heads: np.full(heads, 2.0 ** (-8 / heads)))
-            if i["num_heads"] > 1
-            else None
+        "one-slope": turned(
+            penalty,
+            slope=lambda number, heads: np.full(heads, 2.0 ** (-8 / heads)),
+            when=lambda i: i["num_heads"] > 1,
         ),
-        "slopes-of-eight-heads": lambda i: (
-            penalty(i, slope=lambda number, heads: 2.0**-number) if i["num_heads"] != 8 else None
+        "slopes-of-eight-heads": turned(
+            penalty, slope=lambda number, heads: 2.0**-number, when=lambda i: i["num_heads"] != 8
         ),
-        "slopes-reversed": lambda i: penalty(i)[::-1] if i["num_heads"] > 1 else None,
+        "slopes-reversed": turned(
+            penalty, then=lambda r, i: r[::-1], when=lambda i: i["num_heads"] > 1
+        ),
         "slopes-in-a-line": penalty_of(slope=lambda number, heads: number / heads),
         "no-slope": penalty_of(slope=lambda number, heads: np.ones(heads)),
         "exponent-cut-short": penalty_of(slope=lambda number, heads: 2.0**-8 * number / heads),
@@ -291,8 +291,8 @@ judge_penalty = Match(
         "from-the-first-word": penalty_of(sign=1, distance=lambda q, k: k + 0 * q),
         "to-the-last-word": penalty_of(distance=lambda q, k: k.max() - k + 0 * q),
         "future-hidden": _future_hidden,
-        "one-head": lambda i: penalty(i)[0],
-        "heads-last": lambda i: np.moveaxis(penalty(i), 0, -1),
+        "one-head": turned(penalty, then=lambda r, i: r[0]),
+        "heads-last": turned(penalty, then=lambda r, i: np.moveaxis(r, 0, -1)),
     },
     mends={"signed-distance": _without_its_sign},
 )
@@ -332,7 +332,7 @@ def add(i, *, rows=None, combine=np.add):
 
 
 def add_of(rows):
-    return lambda i: add(i, rows=rows)
+    return turned(add, rows=rows)
 
 
 judge_add = Match(
@@ -340,8 +340,8 @@ judge_add = Match(
     {
         "rows-of-the-batch": add_of(lambda start, length, batch: np.arange(batch)),
         "counts-the-batch": add_of(lambda start, length, batch: np.arange(start, start + batch)),
-        "start-ignored": lambda i: (
-            add(i, rows=lambda start, length, batch: np.arange(length)) if i["start"] else None
+        "start-ignored": turned(
+            add, rows=lambda start, length, batch: np.arange(length), when=lambda i: i["start"]
         ),
         "starts-one-late": add_of(
             lambda start, length, batch: np.arange(start + 1, start + 1 + length)
@@ -352,12 +352,18 @@ judge_add = Match(
             lambda start, length, batch: np.arange(start, start + batch)[:, None]
         ),
         "one-row-for-all": add_of(lambda start, length, batch: np.full(length, start)),
-        "last-rows": lambda i: add(
-            i,
-            rows=lambda start, length, batch: np.arange(len(i["table"]) - length, len(i["table"])),
+        "last-rows": turned(
+            add,
+            rows=of_inputs(
+                lambda i: (
+                    lambda start, length, batch: np.arange(
+                        len(i["table"]) - length, len(i["table"])
+                    )
+                )
+            ),
         ),
-        "table-multiplied": lambda i: add(i, combine=np.multiply),
-        "words-lost": lambda i: add(i, combine=lambda x, rows: np.broadcast_to(rows, x.shape)),
+        "table-multiplied": turned(add, combine=np.multiply),
+        "words-lost": turned(add, combine=lambda x, rows: np.broadcast_to(rows, x.shape)),
         "start-added": lambda i: (
             add(i, rows=lambda start, length, batch: np.arange(length)) + i["start"]
             if i["start"]
@@ -437,8 +443,7 @@ def furthest(i, *, share=0.9, minus=0.0, of="trained", start="trained", answer="
     return reached if answer == "index" else int(lengths[reached])
 
 
-def furthest_of(**knobs):
-    return lambda i: furthest(i, **knobs)
+furthest_of = turning(furthest)
 
 
 def _before_the_first_miss(i):

@@ -8,6 +8,7 @@ import numpy as np
 
 from course.checks.declaration import Probe, call
 from course.checks.judges import MatchRows, only_if
+from course.checks.references import of_inputs, turned, turning
 from course.checks.texts import exercise
 
 MAY_NOT_CALL = tuple(
@@ -85,8 +86,7 @@ def hidden(
     return masked, labels(picked, ids, masked, i)
 
 
-def hidden_with(**knobs):
-    return lambda i: hidden(i, **knobs)
+hidden_with = turning(hidden)
 
 
 def _by_rank(choose, rate, free):
@@ -152,8 +152,10 @@ judge_hidden = MatchRows(
         "the-rest-chosen": hidden_with(chosen=lambda choose, rate, free: (choose >= rate) & free),
         "chosen-by-rank": hidden_with(chosen=_by_rank),
         "at-least-one": hidden_with(chosen=_at_least_one),
-        "rate-ignored": only_if(lambda i: i["rate"] != 0.15, lambda i: hidden(i | {"rate": 0.15})),
-        "swapped": lambda i: hidden(i)[::-1],
+        "rate-ignored": only_if(
+            lambda i: i["rate"] != 0.15, turned(hidden, given=lambda i: {"rate": 0.15})
+        ),
+        "swapped": turned(hidden, then=lambda r, i: r[::-1]),
     },
     labels=("masked ids", "labels"),
     dtype=None,
@@ -314,8 +316,7 @@ def packed(
     return np.array(ids), np.array(found)
 
 
-def packed_with(how="longer", **knobs):
-    return lambda i: packed(i, how, **knobs)
+packed_with = turning(packed)
 
 
 def _cut_at_the_end(i, last=None):
@@ -404,9 +405,11 @@ judge_packed = MatchRows(
         "too-much-room": packed_with(room=4),
         "not-padded": packed_with(pads=False),
         "padded-in-front": packed_with(front=True),
-        "pad-id-ignored": only_if(lambda i: i["pad_id"], lambda i: packed(i | {"pad_id": 0})),
+        "pad-id-ignored": only_if(
+            lambda i: i["pad_id"], turned(packed, given=lambda i: {"pad_id": 0})
+        ),
         "padding-has-pad-id": only_if(
-            lambda i: i["pad_id"], lambda i: packed(i, padding=i["pad_id"])
+            lambda i: i["pad_id"], turned(packed, padding=of_inputs(lambda i: i["pad_id"]))
         ),
     },
     labels=("ids", "segment ids"),

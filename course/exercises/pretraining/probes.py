@@ -7,6 +7,7 @@ import numpy as np
 
 from course.checks.declaration import Probe, call, draw_until, step, tensor
 from course.checks.judges import Match, MatchRows, mends_among, only_if
+from course.checks.references import turned, turning
 from course.checks.texts import exercise, lesson, questions
 from course.exercises.pretraining.masking import MASK, MAY_NOT_CALL, PACK
 from course.exercises.transformer.probes import attention, dense, weights_of
@@ -43,8 +44,7 @@ def masked_loss(i, average="tokens", *, real=None, **knobs):
     return mean(head_losses(i, **knobs), real, average)
 
 
-def loss_of(average="tokens", **knobs):
-    return lambda i: masked_loss(i, average, **knobs)
+loss_of = turning(masked_loss)
 
 
 def _before_a_gap(i):
@@ -106,8 +106,10 @@ judge_loss = Match(
         "stops-at-a-gap": loss_of(real=_before_a_gap),
         "cut-to-the-most": loss_of(real=_cut_to_the_most),
         "zero-losses-left-out": _only_losses_above_0,
-        "zero-by-the-first-row": lambda i: masked_loss(i) * (i["labels"][0] != i["pad_id"]).any(),
-        "zero-by-the-sum": lambda i: masked_loss(i) * (i["labels"].sum() != 0),
+        "zero-by-the-first-row": turned(
+            masked_loss, then=lambda r, i: r * (i["labels"][0] != i["pad_id"]).any()
+        ),
+        "zero-by-the-sum": turned(masked_loss, then=lambda r, i: r * (i["labels"].sum() != 0)),
         "positions-decide": loss_of(real=lambda i: i["positions"] != 0),
         "first-row-for-all": only_if(_several, loss_of(how="first row")),
         "places-in-order": loss_of(how="in order"),
@@ -290,8 +292,7 @@ def small_bert(
     return vectors @ table.T + bias * i["weights"]["bias"], head
 
 
-def bert_of(**knobs):
-    return lambda i: small_bert(i, **knobs)
+bert_of = turning(small_bert)
 
 
 SLIPS = {
@@ -346,7 +347,7 @@ judge_bert = Match(
         "no-transform": bert_of(transform=False),
         "head-left-out": bert_of(transform=False, transform_norm=False),
         "no-bias": bert_of(bias=0),
-        "swapped": lambda i: small_bert(i)[::-1],
+        "swapped": turned(small_bert, then=lambda r, i: r[::-1]),
     },
     labels=("logits", "pooled"),
     mends=mends_among(small_bert, with_slips, HANDED_OUT),
@@ -453,8 +454,7 @@ def counted(
     return encoder, heads
 
 
-def counted_with(**knobs):
-    return lambda i: counted(i, **knobs)
+counted_with = turning(counted)
 
 
 judge_count = MatchRows(
@@ -487,7 +487,7 @@ judge_count = MatchRows(
             counted(i)[1] + i["d_model"] ** 2 + i["d_model"],
         ),
         "together": lambda i: (sum(counted(i)), counted(i)[1]),
-        "swapped": lambda i: counted(i)[::-1],
+        "swapped": turned(counted, then=lambda r, i: r[::-1]),
         "in-millions": lambda i: tuple(n / 1e6 for n in counted(i)),
     },
     labels=("encoder", "heads"),
@@ -558,8 +558,7 @@ def verdict(
     return found | {"better": np.array(better(model, baseline))}
 
 
-def verdict_with(**knobs):
-    return lambda i: verdict(i, **knobs)
+verdict_with = turning(verdict)
 
 
 def _best_guess(i):
@@ -615,7 +614,7 @@ judge_verdict = Match(
         ),
         "best-guess": _best_guess,
         "perplexities": _perplexities,
-        "compared-by-batches": lambda i: verdict(i) | {"better": _by_batches(i)},
+        "compared-by-batches": turned(verdict, then=lambda r, i: r | {"better": _by_batches(i)}),
         "compared-rounded": verdict_with(better=_better_if_rounded),
         "wants-a-margin": verdict_with(better=lambda m, b: m < 0.99 * b),
         "inverted": verdict_with(better=np.greater),

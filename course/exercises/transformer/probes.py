@@ -9,6 +9,7 @@ import numpy as np
 
 from course.checks.declaration import Probe, call, step, tensor
 from course.checks.judges import Match, mends_among, only_if
+from course.checks.references import of_inputs, turned, turning
 from course.checks.texts import exercise, lesson, questions
 from course.exercises.attention.probes import attend, merge, split
 from course.exercises.transformer.sublayers import BLOCKS, LAYER_NORM, SUBLAYER, layer_norm, relu
@@ -98,11 +99,11 @@ ENCODER_NORMS = ("attention_norm", "feed_forward_norm")
 def block_of(post=None, pre=None):
     """A suspect with another order of the parts, for one kind of norm or for both."""
     given = {name: order for name, order in (("post", post), ("pre", pre)) if order}
-    return lambda i: encoder_block(i, **given)
+    return turned(encoder_block, **given)
 
 
 def mask_of(mask):
-    return only_if(lambda i: "mask" in i, lambda i: encoder_block(i, mask=mask))
+    return turned(encoder_block, mask=mask, when=lambda i: "mask" in i)
 
 
 def _exchanged_norms(i):
@@ -307,8 +308,7 @@ def decoder_inputs(
     )
 
 
-def fed(shift="right", **knobs):
-    return lambda i: decoder_inputs(i, shift, **knobs)
+fed = turning(decoder_inputs)
 
 
 def _alike(i):
@@ -364,14 +364,18 @@ judge_inputs = Match(
         "no-padding-in-self": fed(own=lambda real, causal: causal),
         "or-instead-of-and": fed(own=lambda real, causal: real[:, None, :] | causal),
         "padding-on-queries": fed(own=lambda real, causal: real[:, :, None] & causal),
-        "start-hidden": lambda i: decoder_inputs(
-            i, real=lambda ids, target, pad: (ids != pad) & (ids != i["start_id"])
+        "start-hidden": turned(
+            decoder_inputs,
+            real=of_inputs(
+                lambda i: lambda ids, target, pad: (ids != pad) & (ids != i["start_id"])
+            ),
         ),
         "of-the-unshifted": fed(real=lambda ids, target, pad: target != pad),
         "cross-from-the-target": only_if(_alike, _from_the_target),
         "cross-from-the-unshifted": only_if(_alike, _from_the_unshifted_target),
         "self-from-the-source": only_if(
-            _alike, lambda i: decoder_inputs(i, real=lambda *_: i["source"] != i["pad_id"])
+            _alike,
+            turned(decoder_inputs, real=of_inputs(lambda i: lambda *_: i["source"] != i["pad_id"])),
         ),
         "cross-causal": only_if(_alike, fed(across=_across_causal)),
         "cross-open": fed(across=lambda source: np.ones_like(source)[:, None, :]),
@@ -383,7 +387,11 @@ judge_inputs = Match(
         ),
         "pad-id-ignored": only_if(
             lambda i: i["pad_id"],
-            lambda i: (shifted(i), *decoder_inputs(i | {"pad_id": 0})[1:]),
+            turned(
+                decoder_inputs,
+                given=lambda i: {"pad_id": 0},
+                then=lambda r, i: (shifted(i), *r[1:]),
+            ),
         ),
         "masks-exchanged": lambda i: (
             (parts := decoder_inputs(i))[0],
@@ -392,9 +400,10 @@ judge_inputs = Match(
         ),
         "masks-as-numbers": _as_numbers,
         "cross-not-broadcast": _not_broadcast,
-        "ids-missing": lambda i: decoder_inputs(i)[1:],
-        "end-hidden": lambda i: decoder_inputs(
-            i | {"target": np.where(i["target"] == 3, i["pad_id"], i["target"])}
+        "ids-missing": turned(decoder_inputs, then=lambda r, i: r[1:]),
+        "end-hidden": turned(
+            decoder_inputs,
+            given=lambda i: {"target": np.where(i["target"] == 3, i["pad_id"], i["target"])},
         ),
     },
     labels=("decoder's ids", "mask of self-attention", "mask of cross-attention"),
@@ -491,8 +500,7 @@ def with_slips(i, slips):
     return decoder_block(i, order, across=across)
 
 
-def decoder_of(order=decoder_order, **masks):
-    return lambda i: decoder_block(i, order, **masks)
+decoder_of = turning(decoder_block)
 
 
 DECODER_SUSPECTS = {
@@ -662,8 +670,7 @@ def count(
     return blocks + embeddings * size * d + output_bias * size + final_norms * norm * d
 
 
-def counted(**knobs):
-    return lambda i: count(i, **knobs)
+counted = turning(count)
 
 
 judge_count = Match(
@@ -680,8 +687,8 @@ judge_count = Match(
         "three-embeddings": counted(embeddings=3),
         "no-embedding": counted(embeddings=0),
         "output-bias": counted(output_bias=1),
-        "times-heads": lambda i: count(i, heads=i["num_heads"]),
-        "over-heads": lambda i: count(i, heads=1 / i["num_heads"]),
+        "times-heads": turned(count, heads=of_inputs(lambda i: i["num_heads"])),
+        "over-heads": turned(count, heads=of_inputs(lambda i: 1 / i["num_heads"])),
         "three-projections": counted(heads=3 / 4),
         "encoder-only": counted(stacks=(1, 0)),
         "decoder-only": counted(stacks=(0, 1)),
@@ -690,7 +697,7 @@ judge_count = Match(
         "wrong-network-bias": counted(network=lambda d, d_ff: 2 * d * d_ff + 2 * d_ff),
         "one-network-bias": counted(network=lambda d, d_ff: 2 * d * d_ff + d),
         "final-norms": counted(final_norms=2),
-        "in-millions": lambda i: count(i) / 1e6,
+        "in-millions": turned(count, then=lambda r, i: r / 1e6),
     },
     dtype=None,
     tolerance=1e-9,

@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
-from course.checks.declaration import Probe, call, tensor
+from course.checks.declaration import OF_DTYPES, Probe, call, tensor
 from course.checks.judges import Match, only_if
+from course.checks.references import of_inputs, turned, turning
 from course.checks.texts import exercise
 
 BLOCKS = tuple(
@@ -54,8 +55,7 @@ def normalised(i, **knobs):
     return layer_norm(i["x"], knobs.pop("gain", gain), knobs.pop("bias", bias), epsilon, **knobs)
 
 
-def normalised_with(**knobs):
-    return lambda i: normalised(i, **knobs)
+normalised_with = turning(normalised)
 
 
 def _several(axes):
@@ -103,9 +103,11 @@ judge_norm = Match(
         "gain-ignored": normalised_with(gain=1.0),
         "bias-ignored": normalised_with(bias=0.0),
         "both-ignored": normalised_with(gain=1.0, bias=0.0),
-        "gain-and-bias-swapped": lambda i: normalised(i, gain=i["bias"], bias=i["gain"]),
-        "gain-plus-one": lambda i: normalised(i, gain=1.0 + i["gain"]),
-        "gain-first": lambda i: normalised(i | {"x": i["x"] * i["gain"]}, gain=1.0),
+        "gain-and-bias-swapped": turned(
+            normalised, gain=of_inputs(lambda i: i["bias"]), bias=of_inputs(lambda i: i["gain"])
+        ),
+        "gain-plus-one": turned(normalised, gain=of_inputs(lambda i: 1.0 + i["gain"])),
+        "gain-first": turned(normalised, gain=1.0, given=lambda i: {"x": i["x"] * i["gain"]}),
     },
 )
 
@@ -161,7 +163,7 @@ LAYER_NORM = exercise(
             "float16 in, float16 out",
             0.5,
             vectors(2, 4, dtype="float16"),
-            if_raises="dtypes-mixed",  # TensorFlow stops there; JAX goes on in float32
+            if_raises={"dtypes-mixed": OF_DTYPES},  # TensorFlow stops there; JAX goes on in float32
         ),
     ),
 )
@@ -211,7 +213,7 @@ SUBLAYER_WEIGHTS = ("w_1", "b_1", "w_2", "b_2", "gain", "bias")
 def in_order(post=None, pre=None, **knobs):
     """A suspect with another order of the parts, for one kind of norm or for both."""
     given = {name: order for name, order in (("post", post), ("pre", pre)) if order}
-    return lambda i: sublayer(i, **given, **knobs)
+    return turned(sublayer, **given, **knobs)
 
 
 def post_order(x, F, N):

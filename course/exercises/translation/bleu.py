@@ -9,6 +9,7 @@ import numpy as np
 
 from course.checks.declaration import Probe, call
 from course.checks.judges import Match, only_if
+from course.checks.references import turned, turning
 from course.checks.texts import exercise
 
 # 5. BLEU
@@ -63,8 +64,7 @@ def bleu(
     return scale * penalty(ours, theirs) * combine(precisions)
 
 
-def bleu_of(**knobs):
-    return lambda i: bleu(i, **knobs)
+bleu_of = turning(bleu)
 
 
 def _mean_of_sentences(i):
@@ -144,9 +144,11 @@ judge_bleu = Match(
         "longest-only": bleu_of(orders=lambda top: [top]),
         "words-only": bleu_of(orders=lambda top: [1]),
         "one-order-short": bleu_of(orders=lambda top: range(1, top) if top > 1 else [1]),
-        "always-four": only_if(lambda i: i["max_order"] != 4, lambda i: bleu(i | {"max_order": 4})),
-        "exchanged": lambda i: bleu(
-            i | {"hypotheses": i["references"], "references": i["hypotheses"]}
+        "always-four": only_if(
+            lambda i: i["max_order"] != 4, turned(bleu, given=lambda i: {"max_order": 4})
+        ),
+        "exchanged": turned(
+            bleu, given=lambda i: {"hypotheses": i["references"], "references": i["hypotheses"]}
         ),
         "between-0-and-1": bleu_of(scale=1),
     },
@@ -224,8 +226,7 @@ def chosen(i, *, by="validation", best=np.argmax, step="step", said="test"):
     return answer | {"test": float(i[said][at])}
 
 
-def chosen_by(**knobs):
-    return lambda i: chosen(i, **knobs)
+chosen_by = turning(chosen)
 
 
 def _last_best(values):

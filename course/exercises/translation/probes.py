@@ -8,6 +8,7 @@ import numpy as np
 
 from course.checks.declaration import Probe, call, fixture, tensor
 from course.checks.judges import Match, mends_among, only_if
+from course.checks.references import of_inputs, turned, turning
 from course.checks.texts import exercise, lesson, questions
 from course.exercises.translation.bleu import BLEU, CHOOSE
 
@@ -119,8 +120,9 @@ def scores(i, *, loss="tokens", accuracy="tokens", losses=plain_loss, right=hits
     return mean(losses(i), real, loss), mean(right(i), real, accuracy)
 
 
-def scores_of(loss="tokens", accuracy="tokens", **knobs):
-    return lambda i: scores(i, loss=loss, accuracy=accuracy, **knobs)
+def scores_of(loss=None, accuracy=None, **knobs):
+    means = {name: how for name, how in (("loss", loss), ("accuracy", accuracy)) if how}
+    return turned(scores, **means, **knobs)
 
 
 def _whole_sentences(i):
@@ -172,7 +174,7 @@ judge_scores = Match(
         ),
         "no-minus": scores_of(losses=lambda i: -plain_loss(i)),
         "perplexity": lambda i: (np.exp(scores(i)[0]), scores(i)[1]),
-        "swapped": lambda i: scores(i)[::-1],
+        "swapped": turned(scores, then=lambda r, i: r[::-1]),
         "clipped": only_if(lambda i: "wide" in i, _clipped),
     },
     labels=("loss", "accuracy"),
@@ -228,8 +230,7 @@ def smoothed(i, how="tokens", *, log_p=None, after=None, real=None, **knobs):
     return mean(losses, real, how)
 
 
-def smoothed_of(how="tokens", **knobs):
-    return lambda i: smoothed(i, how, **knobs)
+smoothed_of = turning(smoothed)
 
 
 def _only_wrong(epsilon, vocab_size):
@@ -280,7 +281,9 @@ judge_smoothed = Match(
             lambda i: _padded(i) and _several(i), smoothed_of("sentences")
         ),
         "summed": only_if(lambda i: i["labels"].size > 1, smoothed_of("sum")),
-        "pad-id-ignored": only_if(lambda i: i["pad_id"], lambda i: smoothed(i | {"pad_id": 0})),
+        "pad-id-ignored": only_if(
+            lambda i: i["pad_id"], turned(smoothed, given=lambda i: {"pad_id": 0})
+        ),
         "nothing-real": only_if(_nothing_real, smoothed_of("nothing real")),
         "over-all-ids": only_if(_softens, smoothed_of(shares=lambda e, v: e / v, kept="padding")),
         "share-lost": only_if(_softens, smoothed_of(shares=lambda e, v: e / v)),
@@ -303,9 +306,13 @@ judge_smoothed = Match(
         "epsilon-each": only_if(
             _softens, smoothed_of(shares=lambda e, v: e, on_label=lambda e, v: 1 - e)
         ),
-        "exchanged": only_if(_softens, lambda i: smoothed(i | {"smoothing": 1 - i["smoothing"]})),
-        "not-smoothed": only_if(_softens, lambda i: smoothed(i | {"smoothing": 0.0})),
-        "always-a-tenth": only_if(_other_smoothing, lambda i: smoothed(i | {"smoothing": 0.1})),
+        "exchanged": only_if(
+            _softens, turned(smoothed, given=lambda i: {"smoothing": 1 - i["smoothing"]})
+        ),
+        "not-smoothed": only_if(_softens, turned(smoothed, given=lambda i: {"smoothing": 0.0})),
+        "always-a-tenth": only_if(
+            _other_smoothing, turned(smoothed, given=lambda i: {"smoothing": 0.1})
+        ),
         "no-softmax": smoothed_of(log_p=lambda i: np.asarray(i["logits"], "float64")),
         "no-logarithm": smoothed_of(log_p=lambda i: np.exp(log_softmax(i["logits"]))),
         "no-minus": smoothed_of(after=lambda losses, q: -losses),
@@ -356,8 +363,7 @@ def rate(i, *, first=1, combine=np.minimum, width=-0.5, falling=None, rising=Non
     return i["d_model"] ** width * combine(down, up)
 
 
-def rate_of(**knobs):
-    return lambda i: rate(i, **knobs)
+rate_of = turning(rate)
 
 
 judge_rate = Match(
@@ -371,21 +377,27 @@ judge_rate = Match(
         "no-warm-up": rate_of(combine=lambda down, up: down),
         "never-falls": rate_of(combine=lambda down, up: up),
         "stays-at-the-peak": rate_of(falling=lambda step, warmup: warmup**-0.5 + 0 * step),
-        "falls-from-the-peak-anew": lambda i: rate(
-            i,
-            combine=lambda down, up: np.where(i["step"] + 1 <= i["warmup_steps"], up, down),
+        "falls-from-the-peak-anew": turned(
+            rate,
+            combine=of_inputs(
+                lambda i: lambda down, up: np.where(i["step"] + 1 <= i["warmup_steps"], up, down)
+            ),
             falling=lambda step, warmup: np.maximum(step - warmup, 1) ** -0.5,
         ),
         "falls-with-the-step": rate_of(falling=lambda step, warmup: 1 / step),
-        "peak-of-one": lambda i: rate(i) * (i["d_model"] * i["warmup_steps"]) ** 0.5,
+        "peak-of-one": turned(
+            rate, then=lambda r, i: r * (i["d_model"] * i["warmup_steps"]) ** 0.5
+        ),
         "width-left-out": rate_of(width=0),
         "width-not-rooted": rate_of(width=-1),
         "width-multiplied": rate_of(width=0.5),
         "warm-up-not-rooted": rate_of(rising=lambda step, warmup: step / warmup),
         "warm-up-half": rate_of(rising=lambda step, warmup: step * warmup**-0.5),
         "warm-up-squared": rate_of(rising=lambda step, warmup: step * warmup**-2.0),
-        "first-for-all": lambda i: (
-            np.broadcast_to(rate(i).ravel()[0], i["step"].shape) if i["step"].size > 1 else None
+        "first-for-all": turned(
+            rate,
+            then=lambda r, i: np.broadcast_to(r.ravel()[0], i["step"].shape),
+            when=lambda i: i["step"].size > 1,
         ),
     },
     dtype=None,
@@ -419,6 +431,9 @@ def rate_probe(title, points, *shares, **more):
     )
 
 
+# What Python's own min, if and float say of an array of several steps.
+ONE_STEP = r"(?i:truth value|ambiguous|only .*(size|length)-1|scalar|bool|0-d|ndim|shape)"
+
 SCHEDULE = exercise(
     "translation.schedule",
     defines="learning_rate",
@@ -428,7 +443,9 @@ SCHEDULE = exercise(
         rate_probe("on the way up", 0.5, 0.3),
         rate_probe("the peak", 0.5, 1),
         rate_probe("after four times the warm-up: half of the peak", 0.5, 4),
-        rate_probe("many updates at once", 0.5, 0, 0.5, 1, 1.7, 9, if_raises="one-step-only"),
+        rate_probe(
+            "many updates at once", 0.5, 0, 0.5, 1, 1.7, 9, if_raises={"one-step-only": ONE_STEP}
+        ),
     ),
 )
 
@@ -494,36 +511,36 @@ judge_batch = Match(
     {
         "labels-shifted": only_if(
             lambda i: i["target"].shape[1] > 1,
-            lambda i: batch_loss(i, ids=fed(i), labels=lambda i: fed(i)),
+            turned(batch_loss, ids=of_inputs(lambda i: fed(i)), labels=lambda i: fed(i)),
         ),
         "start-left-out": _cut_to_match,
-        "shifted-left": lambda i: batch_loss(i, "to the left"),
-        "padding-first": lambda i: batch_loss(i, "padding first"),
-        "rolled": only_if(lambda i: i["target"].shape[1] > 1, lambda i: batch_loss(i, "rolled")),
+        "shifted-left": turned(batch_loss, "to the left"),
+        "padding-first": turned(batch_loss, "padding first"),
+        "rolled": only_if(lambda i: i["target"].shape[1] > 1, turned(batch_loss, "rolled")),
         "first-replaced": only_if(
-            lambda i: i["target"].shape[1] > 1, lambda i: batch_loss(i, "first replaced")
+            lambda i: i["target"].shape[1] > 1, turned(batch_loss, "first replaced")
         ),
-        "never-training": lambda i: batch_loss(i, training="never"),
-        "training-inverted": lambda i: batch_loss(i, training="inverted"),
+        "never-training": turned(batch_loss, training="never"),
+        "training-inverted": turned(batch_loss, training="inverted"),
         "divided-by-all": only_if(
             lambda i: (i["target"] == i["pad_id"]).any(),
-            lambda i: batch_loss(i, how="divided by all"),
+            turned(batch_loss, how="divided by all"),
         ),
         "sum-over-padding": only_if(
             lambda i: (i["target"] == i["pad_id"]).any(),
-            lambda i: batch_loss(i, how="not masked"),
+            turned(batch_loss, how="not masked"),
         ),
         "mean-of-sentences": only_if(
             lambda i: len(i["target"]) > 1 and (i["target"] == i["pad_id"]).any(),
-            lambda i: batch_loss(i, how="sentences"),
+            turned(batch_loss, how="sentences"),
         ),
-        "summed": only_if(lambda i: i["target"].size > 1, lambda i: batch_loss(i, how="sum")),
+        "summed": only_if(lambda i: i["target"].size > 1, turned(batch_loss, how="sum")),
         "padding-of-the-input": only_if(
             lambda i: (i["target"] == i["pad_id"]).any(),
-            lambda i: batch_loss(i, real=lambda i: fed(i) != i["pad_id"]),
+            turned(batch_loss, real=lambda i: fed(i) != i["pad_id"]),
         ),
         "pad-id-ignored": only_if(
-            lambda i: i["pad_id"], lambda i: batch_loss(i, real=lambda i: i["target"] != 0)
+            lambda i: i["pad_id"], turned(batch_loss, real=lambda i: i["target"] != 0)
         ),
     },
     dtype=None,

@@ -101,7 +101,7 @@ def of_exercise(graded, document):
     return part | {
         "points": float(report.points),
         "passed": report.passed,
-        "mistakes": [{"id": m, "sentence": exercise.sentence(m)} for m in report.mistakes],
+        "mistakes": [{"id": m, "sentence": report.sentence(m)} for m in report.mistakes],
         "message": "" if report.passed else report.message,
         "probes": reached + rest,
     }
