@@ -193,7 +193,7 @@ def runs(lowest, highest, epochs, size, warmup, uneven=True):
     return inputs
 
 
-LONG_WARM_UP = rf"{OF_DIVISION}|{OF_SHAPES}"
+LONG_WARM_UP = rf"(?i:warm.?up)|{OF_DIVISION}|{OF_SHAPES}"
 
 
 def rates_probe(title, points, *run, **more):

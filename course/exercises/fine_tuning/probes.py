@@ -378,7 +378,10 @@ judge_scores = Match(
         "nan-for-nothing": only_if(
             lambda i: not _both_classes(i), figures_with(nothing=float("nan"))
         ),
-        "one-for-nothing": only_if(lambda i: not _both_classes(i), figures_with(nothing=1.0)),
+        "one-for-nothing": [
+            only_if(lambda i: not _both_classes(i), figures_with(nothing=1.0)),
+            only_if(lambda i: not _anything_to_find(i), figures_with(f1=lambda *table: 1.0)),
+        ],
         "percent": lambda i: {n: 100 * x for n, x in figures(table_of(i)).items()},
     },
     dtype=None,

@@ -135,6 +135,11 @@ def _not_finite(i, got):
     return scores(i) if "wide" in i and not np.isfinite(np.float64(got[0])) else None
 
 
+def _logits_hidden(i):
+    """Logits set to 0 at padding: no mistake if padding is left out afterwards."""
+    return {"logits": i["logits"] * (i["labels"] != i["pad_id"])[..., None]}
+
+
 def _clipped(i):
     """Probabilities kept above 1e-7, as `from_logits=False` does."""
     p = np.exp(log_softmax(i["logits"]))
@@ -180,6 +185,7 @@ judge_scores = Match(
     labels=("loss", "accuracy"),
     dtype=None,
     mends={"not-finite": _not_finite},
+    variants=(scores_of(given=_logits_hidden, when=_padded),),
 )
 
 
