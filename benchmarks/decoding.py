@@ -35,7 +35,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def settings(start=START):
-    return {"start_id": start, "end_id": END, "pad_id": PAD, "never": (PAD, start)}
+    return {"start_id": start, "end_id": END, "pad_id": PAD, "suppress_ids": (PAD, start)}
 
 
 def texts(count):

@@ -528,13 +528,13 @@ ways = {
     "plain": {},
     "temperature 0.5": {"temperature": 0.5},
     "temperature 2": {"temperature": 2.0},
-    "top-k 10": {"k": 10},
-    "top-p 0.8": {"p": 0.8},
+    "top-k 10": {"top_k": 10},
+    "top-p 0.8": {"top_p": 0.8},
 }
 twice = encode("on saturday", "on saturday")
 for way, settings in ways.items():
     found = decoding.sample(
-        model, twice, max_length=20, end_id=id_of["."], seed=3, never=(0,), **settings
+        model, twice, max_length=20, end_id=id_of["."], seed=3, suppress_ids=(0,), **settings
     )
     for ids in found:
         print(f"{way:16} on saturday {decode(ids)}")
@@ -551,7 +551,7 @@ print(f"{'':16} rare words   different sentences")
 for way, settings in ways.items():
     found = np.array(
         decoding.sample(
-            model, many, max_length=20, end_id=id_of["."], seed=0, never=(0,), **settings
+            model, many, max_length=20, end_id=id_of["."], seed=0, suppress_ids=(0,), **settings
         )
     )
     text = np.concatenate([many, found], axis=1)  # (500, 3 + 20)
@@ -574,7 +574,7 @@ for way, settings in ways.items():
 # %%
 endless = encode("on saturday")
 for penalty in (1.0, 1.3):
-    ids = decoding.greedy(model, endless, max_length=150, end_id=-1, penalty=penalty)
+    ids = decoding.greedy(model, endless, max_length=150, end_id=-1, repetition_penalty=penalty)
     text = decode(ids[0])
     print(f"θ = {penalty}: “a storm came” {text.count('a storm came')} times; … {text[-160:]}\n")
 

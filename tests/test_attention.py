@@ -156,6 +156,36 @@ def test_half_precision_stays_half_and_finite(attention, keras, rng, dtype):
     assert sums == pytest.approx(np.ones_like(sums), abs=0.02)
 
 
+HALF = {"float16": 2.0**-11, "bfloat16": 2.0**-9}  # the largest error of one rounding
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_the_softmax_of_half_precision_is_rounded_once(attention, keras, rng, dtype):
+    """4,096 near-equal keys: summed in half precision, the total would stop growing half way."""
+    scores = keras.ops.cast(rng.normal(size=(3, 4096)).astype("float32") / 4, dtype)
+    exact = numbers(keras.ops.cast(scores, "float32")).astype("float64")
+    expected = np.exp(exact) / np.exp(exact).sum(-1, keepdims=True)
+    seen = np.arange(4096) < np.array([[4096], [4096], [2048]])
+    masked = np.where(seen, np.exp(exact), 0)
+    masked /= masked.sum(-1, keepdims=True)
+    for mask, reference in ((None, expected), (seen, masked)):
+        weights = attention.masked_softmax(scores, mask)
+        assert keras.backend.standardize_dtype(weights.dtype) == dtype
+        weights = numbers(keras.ops.cast(weights, "float32"))
+        error = np.abs(weights - reference) / np.where(reference > 0, reference, 1)
+        assert error.max() < 1.02 * HALF[dtype]
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_a_bias_of_half_precision_scores_keeps_its_digits(attention, keras, dtype):
+    scores = keras.ops.zeros((1, 512), dtype)
+    bias = 200 + np.arange(512, dtype="float32")[None] / 300  # 200 apart by less than half has
+    weights = numbers(keras.ops.cast(attention.masked_softmax(scores, None, bias), "float32"))
+    exact = np.exp(bias.astype("float64") - 200)
+    expected = exact / exact.sum()
+    assert (np.abs(weights - expected) / expected).max() < 1.02 * HALF[dtype]
+
+
 def test_what_does_not_fit_is_told_by_name(attention, rng):
     query, key, value = draw(rng)
     with pytest.raises(ValueError, match="d_k = 8 and key has d_k = 4"):

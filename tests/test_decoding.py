@@ -12,7 +12,7 @@ import pytest
 from conftest import PROVING, ROOT, numbers
 
 from course.checks.judges import error as parity_error
-from course.decoding import compilation, search
+from course.decoding import batch, compilation
 
 pytestmark = pytest.mark.backend
 
@@ -197,7 +197,7 @@ def padded(ids, length):
     return np.pad(ids, ((0, 0), (0, length - ids.shape[1])), constant_values=PAD)
 
 
-MARIAN = {"start_id": PAD, "end_id": END, "pad_id": PAD, "never": (PAD,)}
+MARIAN = {"start_id": PAD, "end_id": END, "pad_id": PAD, "suppress_ids": (PAD,)}
 
 
 @pytest.mark.parity
@@ -242,7 +242,7 @@ def test_beam_ids_and_scores_are_marians(decoding, pair, length_penalty, early_s
         marian, source, max_new_tokens=24, num_return_sequences=4, **settings
     )
     ids, found = decoding.beam_search(
-        model, source, max_length=24, num_results=4, **settings, **MARIAN
+        model, source, max_length=24, num_return_sequences=4, **settings, **MARIAN
     )
     assert (numbers(ids).reshape(-1, 24) == padded(expected, 24)).all()
     assert parity_error(numbers(found).reshape(-1), scores) < 1e-4  # large weights, long sums
@@ -267,7 +267,9 @@ def test_the_penalty_on_repetition_is_marians(decoding, pair, penalty):
     expected, _ = generate(
         marian, source, num_beams=1, max_new_tokens=20, repetition_penalty=penalty
     )
-    found = numbers(decoding.greedy(model, source, max_length=20, penalty=penalty, **MARIAN))
+    found = numbers(
+        decoding.greedy(model, source, max_length=20, repetition_penalty=penalty, **MARIAN)
+    )
     assert (found == padded(expected, 20)).all()
     plain = numbers(decoding.greedy(model, source, max_length=20, **MARIAN))
     assert (found != plain).any()
@@ -291,7 +293,7 @@ def test_filters_are_those_of_hugging_face(decoding, rng):
 # The cache
 
 
-PLAIN = {"end_id": END, "pad_id": PAD, "never": (PAD,)}
+PLAIN = {"end_id": END, "pad_id": PAD, "suppress_ids": (PAD,)}
 
 
 def continued(logits_of, ids, lengths, count):
@@ -353,7 +355,7 @@ def test_continuations_of_prompts_are_those_of_a_model_without_cache(
 def test_a_beam_search_from_prompts_is_that_of_each_prompt_alone(decoding, rng):
     model = language_model(rng, "rotary")
     ids, lengths = prompts(rng, 5, longest=4)
-    settings = {"max_length": 18, "num_beams": 3, "num_results": 2} | PLAIN
+    settings = {"max_length": 18, "num_beams": 3, "num_return_sequences": 2} | PLAIN
     found, scores = map(numbers, decoding.beam_search(model, ids, **settings))
     for i, length in enumerate(lengths):
         alone, score = decoding.beam_search(model, ids[i : i + 1, :length], **settings)
@@ -371,11 +373,11 @@ def test_sentences_that_are_done_leave_the_batch_and_change_no_other(
     def all_three():
         found = decoding.greedy(model, source, **settings)
         drawn = decoding.sample(model, source, seed=3, temperature=0.5, **settings)
-        beams, scores = decoding.beam_search(model, source, num_results=2, **settings)
+        beams, scores = decoding.beam_search(model, source, num_return_sequences=2, **settings)
         return [numbers(x) for x in (found, drawn, beams, scores)]
 
-    left, shrunk = [], search._shrunk
-    monkeypatch.setattr(search, "_shrunk", lambda *a: left.append(a[-1]) or shrunk(*a))
+    left, shrink = [], batch.shrink
+    monkeypatch.setattr(batch, "shrink", lambda *a: left.append(a[-1]) or shrink(*a))
     with_fewer = all_three()
     assert set(left) == ({1, 4} if backend == "tensorflow" else set())
     monkeypatch.setattr(compilation, "may_shrink", lambda model: False)
@@ -433,7 +435,7 @@ def test_a_wide_enough_beam_finds_the_best_of_all_sentences(decoding, rng, lengt
         end_id=0,
         pad_id=-1,
         num_beams=100,
-        num_results=3,
+        num_return_sequences=3,
         length_penalty=length_penalty,
         early_stopping="never",
     )
@@ -456,7 +458,7 @@ def test_greedy_search_falls_for_a_garden_path_and_two_beams_do_not(decoding):
     model, start = garden_path(), np.array([[1]])
     assert numbers(decoding.greedy(model, start, **settings))[0, 0] == 2
     ids, scores = decoding.beam_search(
-        model, start, num_beams=2, num_results=2, length_penalty=0.0, **settings
+        model, start, num_beams=2, num_return_sequences=2, length_penalty=0.0, **settings
     )
     assert numbers(ids)[0, 0].tolist() == [3, 0, -1, -1]
     assert np.exp(numbers(scores))[0] == pytest.approx([0.4, 0.3], rel=1e-5)
@@ -521,11 +523,14 @@ LOGITS = np.log([0.35, 0.25, 0.2, 0.12, 0.08])
         ({}, [0.35, 0.25, 0.2, 0.12, 0.08]),
         ({"temperature": 0.5}, softmax(LOGITS / 0.5)),
         ({"temperature": 2.0}, softmax(LOGITS / 2)),
-        ({"k": 2}, [0.35 / 0.6, 0.25 / 0.6, 0, 0, 0]),
-        ({"p": 0.7}, [0.35 / 0.8, 0.25 / 0.8, 0.2 / 0.8, 0, 0]),  # the third id crosses 0.7
-        ({"p": 0.3}, [1, 0, 0, 0, 0]),
-        ({"k": 3, "p": 0.6}, [0.35 / 0.6, 0.25 / 0.6, 0, 0, 0]),  # 0.35 + 0.25 of 0.8 is 0.75
-        ({"never": (1,)}, np.array([0.35, 0, 0.2, 0.12, 0.08]) / 0.75),
+        ({"top_k": 2}, [0.35 / 0.6, 0.25 / 0.6, 0, 0, 0]),
+        ({"top_p": 0.7}, [0.35 / 0.8, 0.25 / 0.8, 0.2 / 0.8, 0, 0]),  # the third id crosses 0.7
+        ({"top_p": 0.3}, [1, 0, 0, 0, 0]),
+        (
+            {"top_k": 3, "top_p": 0.6},
+            [0.35 / 0.6, 0.25 / 0.6, 0, 0, 0],
+        ),  # 0.35 + 0.25 of 0.8 is 0.75
+        ({"suppress_ids": (1,)}, np.array([0.35, 0, 0.2, 0.12, 0.08]) / 0.75),
     ],
 )
 def test_ids_are_drawn_as_often_as_they_should_be(decoding, settings, expected):
@@ -622,11 +627,11 @@ def test_a_model_is_let_go_with_its_graphs(decoding, rng):
 def test_what_is_out_of_range_is_refused_by_name(decoding):
     model, start = Table(np.zeros((3, 3))), np.ones((1, 1), "int32")
     settings = {"max_length": 2, "end_id": 0}
-    for name in ("temperature", "k", "p"):
+    for name in ("temperature", "top_k", "top_p", "repetition_penalty"):
         with pytest.raises(ValueError, match=f"{name} = 0"):
             decoding.sample(model, start, seed=0, **{name: 0}, **settings)
-    with pytest.raises(ValueError, match="num_results = 5 and num_beams = 4"):
-        decoding.beam_search(model, start, num_results=5, **settings)
+    with pytest.raises(ValueError, match="num_return_sequences = 5 and num_beams = 4"):
+        decoding.beam_search(model, start, num_return_sequences=5, **settings)
     with pytest.raises(ValueError, match="early_stopping = 'always'"):
         decoding.beam_search(model, start, early_stopping="always", **settings)
     with pytest.raises(ValueError, match="max_length = 0"):

@@ -20,7 +20,16 @@ are done. On TensorFlow without XLA sentences leave it as they end. In a graph o
 an exported model, the functions are plain operations.
 """
 
+from course.decoding.config import GenerationConfig
 from course.decoding.logits_processors import repetition_penalty, top_k, top_p
 from course.decoding.strategies import beam_search, greedy, sample
 
-__all__ = ["beam_search", "greedy", "repetition_penalty", "sample", "top_k", "top_p"]
+__all__ = [
+    "GenerationConfig",
+    "beam_search",
+    "greedy",
+    "repetition_penalty",
+    "sample",
+    "top_k",
+    "top_p",
+]

@@ -7,22 +7,31 @@ import numpy as np
 from keras import ops
 
 from course import runtime
-from course.decoding.search import may_shrink
+from course.decoding.batch import may_shrink
 
 # A graph whose batch can shrink takes a third longer to make: it has to pay for a batch this large.
 MANY = 16
 _graphs = weakref.WeakKeyDictionary()  # {model: {(function, settings, shapes): compiled}}
 
 
-def call(function, model, inputs, draws, given, *settings):
-    """Runs `function`: compiled, once for each model and settings, unless in a graph already."""
-    if given[0] < 1:
-        raise ValueError(f"max_length = {given[0]}: write at least 1 id.")
+def run_compiled(function, model, inputs, draws, config):
+    """Runs a search: compiled, once for each model and config, unless in a graph already.
+
+    Args:
+        function: `generate` or `beam_search` of `course.decoding.search`.
+        model: what `course.decoding` takes.
+        inputs: source ids or prompts, NumPy arrays or tensors, or a nest of them.
+        draws: float array `(batch, max_length)`, or None.
+        config: a `GenerationConfig`.
+
+    Returns:
+        What `function` returns.
+    """
     inputs, draws = tensors(inputs), tensors(draws)
     if inside_a_graph(inputs):
-        return _as_written(function)(model, inputs, draws, given, 1, False, *settings)
+        return _as_written(function)(model, inputs, draws, config)
     shrinks = len(keras.tree.flatten(inputs)[0]) >= MANY and may_shrink(model)
-    settings = (given, _read_at_once(inputs, given), shrinks, *settings)
+    settings = (config, _read_at_once(inputs, config), shrinks)
     arrays = [inputs] if draws is None else [inputs, draws]
     graphs = _graphs.setdefault(model, {})
     key = (function, settings, tuple(len(x.shape) for x in keras.tree.flatten(arrays)))
@@ -71,6 +80,7 @@ def _compile(function, model, arrays):
 
 
 def tensors(inputs):
+    """The inputs as tensors of the backend: lists and NumPy integers become int32."""
     if isinstance(inputs, np.ndarray | list):
         inputs = np.asarray(inputs)
         return ops.convert_to_tensor(inputs, "int32" if inputs.dtype.kind in "iu" else None)
@@ -78,6 +88,7 @@ def tensors(inputs):
 
 
 def inside_a_graph(inputs):
+    """Whether the caller is being traced, so that what runs here is a part of its graph."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -87,11 +98,11 @@ def inside_a_graph(inputs):
     return not tf.executing_eagerly()
 
 
-def _read_at_once(inputs, given):
+def _read_at_once(inputs, config):
     """How many ids all prompts have, rounded down to a power of two: a graph is made for each."""
-    _, _, start_id, pad_id, _ = given
-    if start_id is not None:
+    if config.start_id is not None:
         return 1
     prompts = ops.convert_to_numpy(inputs)
-    real = np.where(prompts != pad_id, np.arange(1, prompts.shape[1] + 1), 1).max(axis=1)
+    place = np.arange(1, prompts.shape[1] + 1)
+    real = np.where(prompts != config.pad_id, place, 1).max(axis=1)
     return 1 << (int(real.min()).bit_length() - 1)

@@ -38,6 +38,13 @@ def repetition_penalty(logits, ids, penalty):
 def top_k(logits, k):
     """Keeps the `k` largest logits of each row and what equals the last of them; -inf elsewhere.
 
+    Args:
+        logits: float tensor `(rows, vocab_size)`.
+        k: how many, an integer ≥ 1.
+
+    Returns:
+        `(rows, vocab_size)`.
+
     Reference: Fan et al. 2018, "Hierarchical Neural Story Generation", section 5.
     """
     smallest = kernels.top_k(logits, min(k, logits.shape[-1]))[0][:, -1:]  # (rows, 1)
@@ -49,6 +56,13 @@ def top_p(logits, p):
 
     The id that crosses `p` is kept, so that there is always one, and what equals it is kept too.
 
+    Args:
+        logits: float tensor `(rows, vocab_size)`.
+        p: probability, above 0 and at most 1.
+
+    Returns:
+        `(rows, vocab_size)`.
+
     Reference: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration", section 3.1.
     """
     falling = ops.flip(ops.sort(logits, axis=-1), axis=-1)  # (rows, vocab_size)
@@ -58,28 +72,68 @@ def top_p(logits, p):
     return ops.where(logits >= smallest, logits, NEVER)
 
 
-def best_continuations(logits, n, never):
-    """The `n` likeliest next ids of each row and their log-probabilities, `(rows, ≤ n)` both."""
+_keep_top_k, _keep_top_p = top_k, top_p  # `next_distribution` has arguments of these names
+
+
+def suppress(logits, ids):
+    """The logits with -inf at ids that are not to be generated.
+
+    Args:
+        logits: float tensor `(rows, vocab_size)`.
+        ids: tuple of integers, at least one.
+
+    Returns:
+        `(rows, vocab_size)`.
+    """
+    return ops.where(is_one_of(ops.arange(logits.shape[-1]), ids), NEVER, logits)
+
+
+def best_continuations(logits, n, suppress_ids=()):
+    """The `n` likeliest next ids of each row, and how likely they are.
+
+    Args:
+        logits: float tensor `(rows, vocab_size)`.
+        n: how many, an integer ≥ 1.
+        suppress_ids: tuple of ids that are not to be generated; they keep their probability.
+
+    Returns:
+        Pair of the ids and their log-probabilities, `(rows, min(n, vocab_size))` both, the
+        likeliest first.
+    """
     logits = ops.cast(logits, "float32")
     size = logits.shape[-1]
-    # Enough that `n` are left without those never to be written; the rest of the row is not sorted.
-    values, ids = kernels.top_k(logits, min(n + len(never), size))
+    # Enough that `n` are left without the suppressed ones; the rest of the row is not sorted.
+    values, ids = kernels.top_k(logits, min(n + len(suppress_ids), size))
     largest = values[:, :1]
     total = ops.sum(ops.exp(logits - largest), axis=-1, keepdims=True)
     log_p = values - largest - ops.log(total)
-    if never:
-        log_p = ops.where(is_one_of(ids, never), NEVER, log_p)
+    if suppress_ids:
+        log_p = ops.where(is_one_of(ids, suppress_ids), NEVER, log_p)
         log_p, at = ops.top_k(log_p, min(n, size))
         ids = ops.take_along_axis(ids, at, axis=1)
     return ops.cast(ids, "int32"), log_p
 
 
-def draw(logits, uniform, temperature, k, p):
-    """Ids `(rows,)` drawn from the softmax of filtered logits: where `uniform` falls in the sum."""
+def next_distribution(logits, temperature=1.0, top_k=None, top_p=None):
+    """The probabilities from which the next id is drawn: temperature, then top-k, then top-p.
+
+    Args:
+        logits: float32 tensor `(rows, vocab_size)`.
+        temperature: what logits are divided by, above 0.
+        top_k: how many ids are kept; None means all.
+        top_p: the probability that the ids that are kept reach; None means all.
+
+    Returns:
+        float32 tensor `(rows, vocab_size)`, rows of which sum to 1.
+    """
     logits = logits / temperature
-    logits = logits if k is None else top_k(logits, k)
-    logits = logits if p is None else top_p(logits, p)
-    probabilities = ops.softmax(logits, axis=-1)
+    logits = logits if top_k is None else _keep_top_k(logits, top_k)
+    logits = logits if top_p is None else _keep_top_p(logits, top_p)
+    return ops.softmax(logits, axis=-1)
+
+
+def draw(probabilities, uniform):
+    """Ids `(rows,)`, drawn where `uniform` `(rows, 1)` falls in the sum of the probabilities."""
     sums = ops.cumsum(probabilities, axis=-1)
     uniform = ops.minimum(uniform, 1 - 2.0**-24)  # float32 may round up to 1
     reached = ops.logical_and(sums > uniform * ops.max(sums, -1, keepdims=True), probabilities > 0)
@@ -87,4 +141,5 @@ def draw(logits, uniform, temperature, k, p):
 
 
 def is_one_of(ids, chosen):
+    """Where `ids` are one of the integers `chosen`: boolean, of the shape of `ids`."""
     return functools.reduce(ops.logical_or, [ids == each for each in chosen])

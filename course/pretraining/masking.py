@@ -8,6 +8,47 @@ import numpy as np
 SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]")
 
 
+def mask_tokens(
+    ids,
+    draws,
+    special_ids,
+    mask_id,
+    vocab_size,
+    rate=0.15,
+    *,
+    mask_share=0.8,
+    random_share=0.1,
+    pad_id=0,
+):
+    """Hides tokens by numbers that were drawn: behind `[MASK]`, behind another token, or not.
+
+    Args:
+        ids: integer array `(batch, length)`.
+        draws: float array `(3, batch, length)`, from 0 to below 1. A token is chosen where the
+            first is below `rate`. The second says what becomes of it: `[MASK]` below `mask_share`,
+            another token in the `random_share` after it, else it stays. The third says which other.
+        special_ids: ids that are never chosen, nor put in a token's place.
+        mask_id: the id of `[MASK]`.
+        vocab_size: number of ids.
+        rate: the share that is chosen.
+        mask_share: share of the chosen tokens that `[MASK]` hides.
+        random_share: share of them that another token hides.
+        pad_id: the label where nothing is to be predicted.
+
+    Returns:
+        The ids that are shown, and the labels: the id that stood there where a token was chosen.
+        Integer arrays `(batch, length)` both.
+
+    Reference: Devlin et al. 2019, section 3.1, task 1, and appendix A.1.
+    """
+    chosen = (draws[0] < rate) & ~np.isin(ids, special_ids)
+    ordinary = np.setdiff1d(np.arange(vocab_size), special_ids)
+    other = ordinary[(draws[2] * len(ordinary)).astype(int)]
+    hidden = np.where(draws[1] < mask_share + random_share, other, ids)
+    hidden = np.where(draws[1] < mask_share, mask_id, hidden)
+    return np.where(chosen, hidden, ids), np.where(chosen, ids, pad_id)
+
+
 class Masking:
     """Chooses tokens to be predicted and hides them: 80 % behind `[MASK]`, 10 % behind another.
 
@@ -49,7 +90,8 @@ class Masking:
         self.mask_id, self.pad_id = tokenizer.mask_id, tokenizer.pad_id
         tokens, bpe = tokenizer.vocabulary, tokenizer.kind == "bpe"
         self.special = np.array([bool(SPECIAL.fullmatch(token)) for token in tokens])
-        self.ordinary = np.flatnonzero(~self.special).astype("int32")
+        self.special_ids = np.flatnonzero(self.special)
+        self.num_ordinary = len(tokens) - len(self.special_ids)
         continues = [not t.startswith("Ġ") if bpe else t.startswith("##") for t in tokens]
         self.continues = np.array(continues) & ~self.special
 
@@ -62,16 +104,25 @@ class Masking:
         most = self.places(ids.shape[1])
         positions = np.argsort(~chosen, axis=1, kind="stable")[:, :most]  # chosen ones first
         real = np.arange(most) < chosen.sum(axis=1, keepdims=True)  # (rows, places)
-        labels = np.take_along_axis(ids, positions, axis=1)
-        draw = rng.random(real.shape)
-        other = self.ordinary[rng.integers(0, len(self.ordinary), real.shape)]
-        shown = np.where(draw < self.mask_share + self.random_share, other, labels)
-        shown = np.where(draw < self.mask_share, self.mask_id, shown)
+        tokens = np.take_along_axis(ids, positions, axis=1)
+        # Drawn for the places alone; the first of `draws` says which of them are real.
+        kind, other = rng.random(real.shape), rng.integers(0, self.num_ordinary, real.shape)
+        draws = np.stack([np.where(real, 0.0, 1.0), kind, (other + 0.5) / self.num_ordinary])
+        shown, labels = mask_tokens(
+            tokens,
+            draws,
+            self.special_ids,
+            self.mask_id,
+            len(self.special),
+            self.rate,
+            mask_share=self.mask_share,
+            random_share=self.random_share,
+            pad_id=self.pad_id,
+        )
         masked = ids.astype("int32")
         rows, places = np.nonzero(real)
         masked[rows, positions[rows, places]] = shown[rows, places]
-        positions, labels = np.where(real, positions, 0), np.where(real, labels, self.pad_id)
-        return masked, positions.astype("int32"), labels.astype("int32")
+        return masked, np.where(real, positions, 0).astype("int32"), labels.astype("int32")
 
     def choose(self, ids, rng):
         """Which tokens are to be predicted: boolean `(rows, length)`."""

@@ -4,6 +4,23 @@ import keras
 from keras import ops
 
 
+def inverse_square_root(step, d_model, warmup_steps):
+    """d_model^-0.5 · min(step^-0.5, step · warmup_steps^-1.5).
+
+    Args:
+        step: number of the update, a float tensor or number; the first is 1.
+        d_model: width of the model.
+        warmup_steps: the step with the largest rate.
+
+    Returns:
+        float32 tensor of the shape of `step`, the learning rate.
+
+    Reference: Vaswani et al. 2017, section 5.3, equation 3.
+    """
+    step = ops.cast(step, "float32")
+    return d_model**-0.5 * ops.minimum(ops.rsqrt(step), step * warmup_steps**-1.5)
+
+
 @keras.saving.register_keras_serializable("course")
 class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
     """The paper's schedule: up in a straight line, then down with the root of the step.
@@ -34,8 +51,7 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         step = ops.cast(step, "float32") + 1.0  # Keras counts from 0, where the root is infinite
-        rising = step * self.warmup_steps**-1.5
-        rate = self.scale * self.d_model**-0.5 * ops.minimum(ops.rsqrt(step), rising)
+        rate = self.scale * inverse_square_root(step, self.d_model, self.warmup_steps)
         if self.cooldown_steps:
             rate *= ops.clip((self.total_steps - step) / self.cooldown_steps, 0.0, 1.0)
         return rate

@@ -133,8 +133,7 @@ class Transformer(keras.Model):
             source_mask: boolean `(batch, source_length)`, the padding mask of the source.
             training: whether dropout acts; None leaves it to the call around.
         """
-        start = ops.equal(ops.arange(ops.shape(target_ids)[1]), 0)  # (target_length,)
-        mask = ops.logical_or(attention.padding_mask(target_ids, self.pad_id), start)[:, None, :]
+        mask = target_mask(target_ids, self.pad_id)  # (batch, 1, length)
         x = self.embed(target_ids, self.target_embedding, self.target_positions, training=training)
         return self.decoder(x, memory, mask, source_mask, training=training)
 
@@ -227,3 +226,17 @@ class Transformer(keras.Model):
                 "pad_id": self.pad_id,
             }
         )
+
+
+def target_mask(target_ids, pad_id=0):
+    """Which targets self-attention may see; that no position sees a later one, blocks see to.
+
+    Args:
+        target_ids: integer tensor `(batch, length)`, what the decoder reads.
+        pad_id: the id that fills up. The first target counts as real, whatever it is.
+
+    Returns:
+        Boolean tensor `(batch, 1, length)`, True = may attend.
+    """
+    is_start = ops.equal(ops.arange(ops.shape(target_ids)[1]), 0)  # (length,)
+    return ops.logical_or(attention.padding_mask(target_ids, pad_id), is_start)[:, None, :]

@@ -53,12 +53,57 @@ def mean_of_real(values, labels, pad_id=0):
     return ops.sum(ops.cast(values, "float32") * real) / ops.maximum(ops.sum(real), 1.0)
 
 
+def teacher_forcing_loss(transformer, vectors, labels, smoothing=0.1, fixed_shapes=False):
+    """`label_smoothed_loss` of a Transformer, without a second look at the logits.
+
+    They are linear in the decoder's vectors h, so what smoothing adds, ε (z_label - mean z), is
+    ε h · (w_label - mean w): a product as wide as the model, not as wide as the vocabulary.
+
+    Args:
+        transformer: a `Transformer`, of which the output's weights and `pad_id` are used.
+        vectors: float tensor `(batch, length, d_model)`, what its `decode` returned.
+        labels: integer tensor `(batch, length)`, the ids that should come out.
+        smoothing: ε, between 0 and 1.
+        fixed_shapes: whether the number of real tokens must not be a shape, as in a graph that XLA
+            compiles.
+
+    Returns:
+        Triple of float32 scalars: the loss, its part without smoothing, and the number of real
+        tokens.
+    """
+    real = attention.padding_mask(labels, transformer.pad_id)  # (batch, length)
+    tokens = ops.sum(ops.cast(real, "float32"))
+    if fixed_shapes:
+        logits = ops.cast(transformer.logits(vectors), "float32")
+        nll = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        nll = mean_of_real(nll, labels, transformer.pad_id)
+    else:  # logits only where there is a label
+        (at,) = ops.nonzero(ops.reshape(real, (-1,)))
+        vectors = ops.take(ops.reshape(vectors, (-1, transformer.d_model)), at, axis=0)
+        labels = ops.cast(ops.take(ops.reshape(labels, (-1,)), at, axis=0), "int32")  # (tokens,)
+        nll = kernels.summed_cross_entropy(vectors, labels, *transformer.output_weights())
+        nll = nll / ops.maximum(tokens, 1.0)
+    if not smoothing:
+        return nll, nll, tokens
+    term = _smoothing_term(transformer, vectors, labels)
+    return nll + smoothing * mean_of_real(term, labels, transformer.pad_id), nll, tokens
+
+
+def _smoothing_term(transformer, vectors, labels):
+    """z_label - mean z for each token, from the weights of the output."""
+    table, bias = transformer.output_weights()  # (vocab_size, d_model), (vocab_size,)
+    pad_id, others = transformer.pad_id, table.shape[0] - 1
+    mean = (ops.sum(table, axis=0) - table[pad_id]) / others  # (d_model,)
+    apart = ops.take(table, labels, axis=0) - mean  # (..., d_model)
+    term = ops.sum(ops.cast(vectors, "float32") * apart, axis=-1)
+    if bias is not None:
+        mean = (ops.sum(bias) - bias[pad_id]) / others
+        term = term + ops.take(bias, labels, axis=0) - mean
+    return term
+
+
 class TeacherForcing(keras.Model):
     """Trains a Transformer: it reads the right ids so far and is asked for the next.
-
-    The loss is `label_smoothed_loss`, computed without a second look at the logits: they are linear
-    in the decoder's vectors h, so what smoothing adds, ε (z_label - mean z), is ε h · (w_label -
-    mean w), a product as wide as the model instead of one as wide as the vocabulary.
 
     Args:
         transformer: a `Transformer`.
@@ -83,35 +128,9 @@ class TeacherForcing(keras.Model):
         return model.decode(target_ids, memory, source_mask, training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        model, vectors, labels = self.transformer, y_pred, y
-        if keras.backend.backend() == "tensorflow" and not self.jit_compile:
-            # Logits only where there is a label; a compiled graph cannot have such a shape.
-            (real,) = ops.nonzero(ops.reshape(attention.padding_mask(labels, model.pad_id), (-1,)))
-            vectors = ops.take(ops.reshape(vectors, (-1, model.d_model)), real, axis=0)
-            labels = ops.cast(ops.take(ops.reshape(labels, (-1,)), real, axis=0), "int32")
-            table, bias = model.output_weights()
-            tokens = ops.cast(ops.shape(labels)[0], "float32")
-            nll = kernels.summed_cross_entropy(vectors, labels, table, bias) / ops.maximum(
-                tokens, 1.0
-            )
-        else:
-            logits = ops.cast(model.logits(vectors), "float32")
-            nll = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-            nll = mean_of_real(nll, labels, model.pad_id)
-            tokens = ops.sum(ops.cast(attention.padding_mask(labels, model.pad_id), "float32"))
+        fixed = keras.backend.backend() != "tensorflow" or self.jit_compile
+        loss, nll, tokens = teacher_forcing_loss(
+            self.transformer, y_pred, y, self.smoothing, fixed_shapes=fixed
+        )
         self.nll.update_state(nll, sample_weight=tokens)
-        if not self.smoothing:
-            return nll
-        return nll + mean_of_real(self._smoothing_term(vectors, labels), labels, model.pad_id)
-
-    def _smoothing_term(self, vectors, labels):
-        """ε (z_label - mean z) for each token, from the weights of the output."""
-        table, bias = self.transformer.output_weights()  # (vocab_size, d_model), (vocab_size,)
-        pad_id, others = self.transformer.pad_id, table.shape[0] - 1
-        mean = (ops.sum(table, axis=0) - table[pad_id]) / others  # (d_model,)
-        apart = ops.take(table, labels, axis=0) - mean  # (..., d_model)
-        term = ops.sum(ops.cast(vectors, "float32") * apart, axis=-1)
-        if bias is not None:
-            mean = (ops.sum(bias) - bias[pad_id]) / others
-            term = term + ops.take(bias, labels, axis=0) - mean
-        return self.smoothing * term
+        return loss

@@ -75,7 +75,7 @@ def _ends(tokenizer):
         "start_id": start,
         "end_id": tokenizer.end_id,
         "pad_id": pad,
-        "never": (pad, start),
+        "suppress_ids": (pad, start),
     }
 
 
