@@ -313,12 +313,16 @@ class Decoder(Encoder):
     def call(
         self, x, memory=None, attention_mask=None, memory_mask=None, cache=None, cache_index=None
     ):
-        attended, new_cache = (memory, attention_mask, memory_mask), []
+        # By keyword: what Keras carries along of a mask must not meet a positional None.
+        attended = {"attention_mask": attention_mask, "memory_mask": memory_mask}
+        new_cache = []
         for i, block in enumerate(self.blocks):
             if cache is None:
-                x = block(x, *attended)
+                x = block(x, memory, **attended)
             else:
-                x, block_cache = block(x, *attended, cache=cache[i], cache_index=cache_index)
+                x, block_cache = block(
+                    x, memory, **attended, cache=cache[i], cache_index=cache_index
+                )
                 new_cache.append(block_cache)
         x = x if self.final_norm is None else self.final_norm(x)
         return x if cache is None else (x, new_cache)
