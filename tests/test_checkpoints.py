@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from course import checkpoints
 from course.checkpoints import CheckpointError
+from course.fine_tuning import BertClassifier
 from course.pretraining import BertEncoder, BertForPretraining, MaskedLanguageModel, NextSentence
 from course.tokens import Tokenizer
 
@@ -127,7 +128,7 @@ def test_a_folder_with_a_checkpoint_is_not_written_over_and_a_half_written_one_i
     with pytest.raises(KeyboardInterrupt):
         checkpoints.save_bert(model, tmp_path / "half", max_shard_size=3000)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"neither model\.safetensors nor"):
+    with pytest.raises(CheckpointError, match=r"has no config\.json, which says how large"):
         checkpoints.load_bert(tmp_path / "half")
     checkpoints.save_bert(model, tmp_path / "half")
     same(checkpoints.load_bert(tmp_path / "half"), model)
@@ -236,7 +237,7 @@ def test_old_names_are_understood(keras, rng, tmp_path, prefix):
     same(checkpoints.load_bert(tmp_path / "out"), model)
 
 
-def test_an_output_with_weights_of_its_own_is_refused_and_a_copy_is_not(saved):
+def test_a_copy_of_the_embeddings_as_output_is_read(saved):
     def copied(arrays):
         table = arrays["bert.embeddings.word_embeddings.weight"]
         arrays["cls.predictions.decoder.weight"] = table.copy()
@@ -244,11 +245,29 @@ def test_an_output_with_weights_of_its_own_is_refused_and_a_copy_is_not(saved):
 
     checkpoints.load_bert(saved(copied), BertForPretraining)
 
-    def untied(arrays):
-        arrays["cls.predictions.decoder.weight"][3, 3] += 1
 
-    with pytest.raises(CheckpointError, match="output has weights of its own"):
-        checkpoints.load_bert(saved(untied), BertForPretraining)
+def test_an_output_with_a_table_of_its_own_is_loaded_saved_and_not_put_into_a_tied_model(
+    keras, rng, saved, tmp_path
+):
+    def untied(arrays):
+        table = arrays["bert.embeddings.word_embeddings.weight"].copy()
+        table[3, 3] += 1
+        arrays["cls.predictions.decoder.weight"] = table
+
+    folder = saved(untied)
+    model = checkpoints.load_bert(folder, BertForPretraining)
+    found = numbers(model.masked_lm.output_embeddings - model.encoder.token_embedding.embeddings)
+    assert found[3, 3] == pytest.approx(1) and np.count_nonzero(found) == 1
+    checkpoints.save_bert(model, tmp_path / "again")
+    assert (
+        json.loads((tmp_path / "again" / "config.json").read_text())["tie_word_embeddings"] is False
+    )
+    same(checkpoints.load_bert(tmp_path / "again", BertForPretraining), model)
+    tied = make(keras, rng, "both")
+    with pytest.raises(CheckpointError, match=r"weights of its own.*tie_word_embeddings=False"):
+        checkpoints.load_weights(tied, folder)
+    encoder = checkpoints.load_bert(folder, say=lambda line: None)  # has no output at all
+    same(encoder, model.encoder)
 
 
 def test_half_precision_is_read_exactly(keras, rng, tmp_path):
@@ -378,7 +397,8 @@ def test_numbers_that_are_none_are_refused(saved):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"model_type": "roberta"}, "model_type 'roberta'"),
+        ({"model_type": "roberta"}, "model_type 'roberta' in its config.json, and its weights are"),
+        ({"model_type": "albert"}, "model_type 'albert'.*can be loaded"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type = 'relative_key'"),
         ({"hidden_act": "mish"}, "hidden_act = 'mish'"),
         ({"hidden_size": None}, "no number for hidden_size"),
@@ -497,6 +517,450 @@ def test_what_is_saved_here_transformers_opens_whole(keras, rng, tmp_path, kind,
         assert error_of(found, wanted) < 1e-5
 
 
+# RoBERTa and DistilBERT
+
+
+FAMILIES = {
+    "roberta": {"position_offset": 2, "pad_id": 1, "segments": 1, "epsilon": 1e-5},
+    "distilbert": {"segments": 0, "pooler_activation": "relu"},
+}
+HEADS = {
+    "Model": lambda encoder: encoder,
+    "ForMaskedLM": MaskedLanguageModel,
+    "ForSequenceClassification": lambda encoder: BertClassifier(encoder, 3),
+}
+
+
+def peer(family, head, **settings):
+    """A RoBERTa or DistilBERT of `transformers` with random numbers, in eval mode."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    if family == "roberta":
+        sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+        sizes |= {"intermediate_size": 32, "max_position_embeddings": 26, "vocab_size": 61}
+        config = transformers.RobertaConfig(
+            **sizes | {"type_vocab_size": 1, "layer_norm_eps": 1e-5, "num_labels": 3} | settings
+        )
+        model = getattr(transformers, f"Roberta{head}")(config)
+    else:
+        sizes = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "vocab_size": 61}
+        config = transformers.DistilBertConfig(
+            **sizes | {"max_position_embeddings": 24, "num_labels": 3} | settings
+        )
+        model = getattr(transformers, f"DistilBert{head}")(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model.eval()
+
+
+def padded(rng, pad_id):
+    ids = rng.integers(4, 61, (3, 11)).astype("int32")
+    ids[1, 7:] = ids[2, 1:] = pad_id
+    return ids, np.tile((np.arange(11) > 5).astype("int32"), (3, 1))
+
+
+def compare(head, ours, theirs, ids, segments):
+    import torch
+
+    pad_id = theirs.config.pad_token_id
+    given = torch.tensor(ids).long()
+    with torch.no_grad():
+        out = theirs(input_ids=given, attention_mask=given.ne(pad_id))
+    real = ids != pad_id
+    if head == "Model":
+        sequence, pooled = ours((ids, segments))
+        assert error_of(numbers(sequence)[real], out.last_hidden_state.numpy()[real]) < 1e-5
+        if "pooler_output" in out:
+            assert error_of(pooled, out.pooler_output.numpy()) < 1e-5
+    else:
+        found, wanted = numbers(ours((ids, segments))), out.logits.numpy()
+        at = real if head == "ForMaskedLM" else slice(None)
+        assert error_of(found[at], wanted[at]) < 1e-5
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_roberta_and_distilbert_of_transformers_say_the_same_here_and_go_back_whole(
+    rng, tmp_path, family, head
+):
+    import transformers
+
+    theirs = peer(family, head)
+    theirs.save_pretrained(tmp_path / "theirs")
+    lines = []
+    ours = checkpoints.load_bert(tmp_path / "theirs", HEADS[head], say=lines.append)
+    random = family == "distilbert" and head == "Model"  # it has no pooler
+    assert [line.partition(": ")[2] for line in lines] == random * [
+        "BertEncoder keeps random numbers in pre_classifier.bias, pre_classifier.weight"
+    ]
+    ids, segments = padded(rng, theirs.config.pad_token_id)
+    compare(head, ours, theirs, ids, segments)
+    checkpoints.save_bert(ours, tmp_path / "ours", labels="abc" if "Class" in head else None)
+    assert load_file(tmp_path / "ours" / "model.safetensors").keys() == (
+        load_file(tmp_path / "theirs" / "model.safetensors").keys()
+    )
+    opened, info = getattr(transformers, type(theirs).__name__).from_pretrained(
+        tmp_path / "ours", output_loading_info=True
+    )
+    assert not any(info.values())
+    for one, other in zip(opened.parameters(), theirs.parameters(), strict=True):
+        assert one.equal(other)
+    assert opened.config.pad_token_id == theirs.config.pad_token_id
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_untied_output_of_transformers_says_the_same_here(rng, tmp_path, family):
+    theirs = peer(family, "ForMaskedLM", tie_word_embeddings=False)
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = checkpoints.load_bert(tmp_path / "theirs", MaskedLanguageModel)
+    assert not ours.tie_word_embeddings
+    compare("ForMaskedLM", ours, theirs, *padded(rng, theirs.config.pad_token_id))
+
+
+@pytest.mark.parity
+def test_robertas_positions_count_real_tokens_wherever_padding_stands(rng, tmp_path):
+    theirs = peer("roberta", "Model")
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = checkpoints.load_bert(tmp_path / "theirs")
+    ids, segments = padded(rng, 1)
+    compare("Model", ours, theirs, np.ascontiguousarray(ids[:, ::-1]), segments)
+    full = rng.integers(4, 61, (2, 24)).astype("int32")  # as long as it goes
+    compare("Model", ours, theirs, full, 0 * full)
+
+
+@pytest.mark.parity
+def test_robertas_output_layer_has_gelu_whatever_its_blocks_have(rng, tmp_path):
+    theirs = peer("roberta", "ForMaskedLM", hidden_act="relu")
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = checkpoints.load_bert(tmp_path / "theirs", MaskedLanguageModel)
+    compare("ForMaskedLM", ours, theirs, *padded(rng, 1))
+    checkpoints.save_bert(ours, tmp_path / "ours")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("head", HEADS)
+def test_roberta_and_distilbert_go_out_and_come_back(keras, rng, tmp_path, family, head):
+    model = HEADS[head](BertEncoder(61, **SIZES, **FAMILIES[family]))
+    for weight in model.weights:
+        weight.assign(rng.normal(size=weight.shape) * 0.3)
+    checkpoints.save_bert(model, tmp_path / "out")
+    again = checkpoints.load_bert(tmp_path / "out", HEADS[head], say=lambda line: None)
+    ids, segments = padded(rng, FAMILIES[family].get("pad_id", 0))
+    found, wanted = again((ids, segments)), model((ids, segments))
+    if head == "Model":
+        found, wanted = found[0], wanted[0]
+    np.testing.assert_array_equal(numbers(found), numbers(wanted))
+    encoder = again if head == "Model" else again.encoder
+    for key, value in FAMILIES[family].items():
+        assert encoder.get_config()[key] == value, key
+
+
+def test_a_classifier_may_begin_over_a_masked_language_model_of_each_family(keras, rng, tmp_path):
+    for family, settings in {"bert": {}, **FAMILIES}.items():
+        model = MaskedLanguageModel(BertEncoder(61, **SIZES, **settings))
+        checkpoints.save_bert(model, tmp_path / family)
+        lines = []
+        again = checkpoints.load_bert(
+            tmp_path / family,
+            HEADS["ForSequenceClassification"],
+            fresh="classifier",
+            may_lack="pooler",
+            say=lines.append,
+        )
+        same_table = (
+            again.encoder.token_embedding.embeddings,
+            model.encoder.token_embedding.embeddings,
+        )
+        np.testing.assert_array_equal(*map(numbers, same_table))
+        assert "has no place for" in lines[0] and "keeps random numbers in" in lines[1]
+
+
+def test_what_an_architecture_has_no_place_for_is_refused_by_name(keras, tmp_path):
+    roberta = BertEncoder(61, **SIZES, **FAMILIES["roberta"])
+    with pytest.raises(ValueError, match="predicts next sentences, for which Roberta's layout"):
+        checkpoints.save_bert(NextSentence(roberta), tmp_path / "a")
+    odd = BertEncoder(61, **SIZES, segments=0)
+    with pytest.raises(ValueError, match="neither a BERT nor a RoBERTa nor a DistilBERT"):
+        checkpoints.save_bert(odd, tmp_path / "a")
+    head = MaskedLanguageModel(BertEncoder(61, **SIZES), activation="relu")
+    with pytest.raises(ValueError, match=r"has the activation relu.*in Hugging Face's layout it"):
+        checkpoints.save_bert(head, tmp_path / "a")
+    checkpoints.save_bert(roberta, tmp_path / "roberta")
+    with pytest.raises(CheckpointError, match="'roberta', which has no next-sentence head"):
+        checkpoints.pretraining_start(tmp_path / "roberta")
+    with pytest.raises(CheckpointError, match="of model_type 'roberta', and the encoder has the"):
+        checkpoints.load_weights(BertEncoder(61, **SIZES), tmp_path / "roberta")
+
+
+# What a config.json says, or does not
+
+
+@pytest.mark.parametrize("architectures", [["BertForMaskedLM"], None])
+def test_a_config_without_model_type_is_berts(saved, architectures):
+    folder = saved(lambda arrays: None)
+    config = json.loads((folder / "config.json").read_text())
+    del config["model_type"], config["architectures"]
+    if architectures:
+        config["architectures"] = architectures
+    (folder / "config.json").write_text(json.dumps(config))
+    checkpoints.load_bert(folder, BertForPretraining)
+    config["architectures"] = ["AlbertModel"]
+    (folder / "config.json").write_text(json.dumps(config))
+    checkpoints.load_bert(folder, BertForPretraining)  # the names of its tensors are BERT's
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_config_without_model_type_is_what_its_tensors_say(keras, tmp_path, family):
+    model = MaskedLanguageModel(BertEncoder(61, **SIZES, **FAMILIES[family]))
+    checkpoints.save_bert(model, tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    del config["model_type"], config["architectures"]
+    path.write_text(json.dumps(config))
+    same_pooler = checkpoints.load_bert(tmp_path, MaskedLanguageModel)
+    assert same_pooler.encoder.position_offset == FAMILIES[family].get("position_offset", 0)
+
+
+@pytest.mark.parametrize("name", ["gelu_new", "gelu_pytorch_tanh", "gelu", "relu", "silu", "tanh"])
+def test_an_activation_keeps_its_name(keras, saved, tmp_path, name):
+    folder = saved(lambda arrays: None)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_act": name}))
+    model = checkpoints.load_bert(folder, BertForPretraining)
+    checkpoints.save_bert(model, tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "config.json").read_text())["hidden_act"] == name
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert checkpoints.bert_config(again)["hidden_act"] == name
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, (("LABEL_0", "LABEL_1"), "single_label_classification", None)),
+        ({"num_labels": 1}, (("LABEL_0",), "regression", None)),
+        ({"id2label": {"1": "b", "0": "a"}}, (("a", "b"), "single_label_classification", None)),
+        (
+            {"id2label": {"0": "a", "1": "b"}, "problem_type": "multi_label_classification"},
+            (("a", "b"), "multi_label_classification", None),
+        ),
+        (
+            {"classifier_dropout": 0.3, "problem_type": None},
+            (("LABEL_0", "LABEL_1"), "single_label_classification", 0.3),
+        ),
+        (
+            {"seq_classif_dropout": 0.2},
+            (("LABEL_0", "LABEL_1"), "single_label_classification", 0.2),
+        ),
+    ],
+)
+def test_what_a_head_answers_is_read(config, expected):
+    assert checkpoints.head_settings(config) == expected
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"id2label": {"0": "a", "2": "b"}},
+        {"id2label": "ab"},
+        {"id2label": {}},
+        {"problem_type": "ranking"},
+        {"num_labels": "two"},
+        {"num_labels": -1},
+        {"classifier_dropout": "much"},
+        {"classifier_dropout": 1.5},
+    ],
+)
+def test_a_head_that_makes_no_sense_is_refused_by_key(config):
+    key = next(iter(config))
+    with pytest.raises(CheckpointError, match=f"my config has {key} = .*expected"):
+        checkpoints.head_settings(config, "my config")
+
+
+def test_the_kind_of_problem_is_written(keras, tmp_path):
+    model = HEADS["ForSequenceClassification"](BertEncoder(61, **SIZES))
+    kind = "multi_label_classification"
+    checkpoints.save_bert(model, tmp_path / "a", labels=["x", "y", "z"], problem_type=kind)
+    config, _ = checkpoints.read_configs(tmp_path / "a")
+    assert checkpoints.head_settings(config)[:2] == (("x", "y", "z"), kind)
+    with pytest.raises(ValueError, match="problem_type = 'many': expected one of single_label"):
+        checkpoints.save_bert(model, tmp_path / "b", problem_type="many")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"num_attention_heads": 3}, "num_attention_heads = 3: the heads do not divide the width"),
+        ({"vocab_size": 62}, "vocab_size = 62 and its weights have 61"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers = 1000000000 and its weights have 2"),
+        ({"hidden_size": 10**9}, "hidden_size = 1000000000 and its weights have 16"),
+        ({"intermediate_size": 64}, "intermediate_size = 64 and its weights have 32"),
+        ({"max_position_embeddings": -3}, "max_position_embeddings = -3: expected a whole number"),
+        ({"hidden_dropout_prob": 1.5}, "hidden_dropout_prob = 1.5: expected a rate"),
+        ({"hidden_dropout_prob": "0.1"}, "no number for hidden_dropout_prob.*is '0.1'"),
+        ({"layer_norm_eps": 0}, "layer_norm_eps = 0: expected a small number"),
+        ({"hidden_size": True}, "no number for hidden_size"),
+        ({"hidden_size": 16.5}, "hidden_size = 16.5: expected a whole number"),
+        ({"pad_token_id": 99}, "pad_token_id = 99, which is no id"),
+        ({"hidden_act": ["gelu"]}, "hidden_act = .*expected one of gelu"),
+        ({"embedding_size": 8}, "embedding_size = 8, which BERT does not"),
+    ],
+)
+def test_sizes_that_make_no_sense_are_refused_by_name_before_a_model_is_made(saved, change, says):
+    folder = saved(lambda arrays: None)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(CheckpointError, match=says):
+        checkpoints.load_bert(folder)
+
+
+# Google's checkpoints
+
+
+GOOGLE_LAYERS = {
+    "attention/self/query": "query_dense",
+    "attention/self/key": "key_dense",
+    "attention/self/value": "value_dense",
+    "attention/output/dense": "output_dense",
+}
+
+
+def googles(model):
+    """{name of the variable in Google's code: array} of a `BertForPretraining`."""
+    body = model.encoder
+    made = {
+        "bert/embeddings/word_embeddings": body.token_embedding.embeddings,
+        "bert/embeddings/position_embeddings": body.position_embedding.embeddings,
+        "bert/embeddings/token_type_embeddings": body.segment_embedding.embeddings,
+    }
+
+    def dense(name, layer):
+        made.update({f"{name}/kernel": layer.kernel, f"{name}/bias": layer.bias})
+
+    def norm(name, layer):
+        made.update({f"{name}/LayerNorm/gamma": layer.gamma, f"{name}/LayerNorm/beta": layer.beta})
+
+    norm("bert/embeddings", body.embedding_norm)
+    for i, block in enumerate(body.encoder.blocks):
+        layer = f"bert/encoder/layer_{i}"
+        for name, ours in GOOGLE_LAYERS.items():
+            dense(f"{layer}/{name}", getattr(block.self_attention, ours))
+        norm(f"{layer}/attention/output", block.attention_norm)
+        dense(f"{layer}/intermediate/dense", block.feed_forward.inner)
+        dense(f"{layer}/output/dense", block.feed_forward.outer)
+        norm(f"{layer}/output", block.feed_forward_norm)
+    dense("bert/pooler/dense", body.pooler)
+    dense("cls/predictions/transform/dense", model.masked_lm.transform)
+    norm("cls/predictions/transform", model.masked_lm.transform_norm)
+    made["cls/predictions/output_bias"] = model.masked_lm.bias
+    made["cls/seq_relationship/output_bias"] = model.next_sentence.classifier.bias
+    made = {name: numbers(variable) for name, variable in made.items()}
+    kernel = numbers(model.next_sentence.classifier.kernel)
+    made["cls/seq_relationship/output_weights"] = kernel.T  # (2, d_model), as the authors have it
+    slots = {f"{n}/{s}": a for n, a in made.items() for s in ("adam_m", "adam_v") if "bias" in n}
+    return made | slots | {"global_step": np.array(1000, "int64")}
+
+
+GOOGLE_CONFIG = {
+    "attention_probs_dropout_prob": 0.1,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "hidden_size": 16,
+    "initializer_range": 0.02,
+    "intermediate_size": 32,
+    "max_position_embeddings": 24,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "type_vocab_size": 2,
+    "vocab_size": 61,
+}
+
+
+@pytest.fixture
+def google_folder(keras, rng, tmp_path):
+    """A model, and the folder that TensorFlow wrote its weights into as Google's code does."""
+    tf = pytest.importorskip("tensorflow")
+    model, folder = make(keras, rng, "both"), tmp_path / "google"
+    folder.mkdir()
+    (folder / "bert_config.json").write_text(json.dumps(GOOGLE_CONFIG))
+    names, arrays = zip(*googles(model).items(), strict=True)
+    tf.raw_ops.SaveV2(
+        prefix=str(folder / "bert_model.ckpt"),
+        tensor_names=list(names),
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(array) for array in arrays],
+    )
+    return model, folder
+
+
+@pytest.mark.needs_tf
+def test_googles_checkpoint_as_tensorflow_writes_it_is_read_whole(google_folder):
+    model, folder = google_folder
+    assert (folder / "bert_model.ckpt.index").exists()
+    lines = []
+    same(checkpoints.load_bert(folder, BertForPretraining, say=lines.append), model)
+    assert lines == []
+    encoder = checkpoints.load_bert(folder, say=lines.append)
+    same(encoder, model.encoder)
+    assert "has no place for cls.predictions.bias" in lines[0]
+    for path in folder.glob("bert_model.ckpt.*"):  # as run_pretraining.py names them
+        path.rename(folder / path.name.replace("bert_model", "model").replace("ckpt", "ckpt-20"))
+    same(checkpoints.load_bert(folder), model.encoder)
+
+
+@pytest.mark.needs_tf
+def test_googles_classifier_is_read(keras, rng, google_folder):
+    import tensorflow as tf
+
+    model, folder = google_folder
+    arrays = {n: a for n, a in googles(model).items() if n.startswith("bert/")}
+    arrays |= {"output_weights": rng.normal(size=(3, 16)), "output_bias": rng.normal(size=3)}
+    tf.raw_ops.SaveV2(
+        prefix=str(folder / "bert_model.ckpt"),
+        tensor_names=list(arrays),
+        shape_and_slices=[""] * len(arrays),
+        tensors=[tf.constant(a.astype("float32")) for a in arrays.values()],
+    )
+    ours = checkpoints.load_bert(folder, HEADS["ForSequenceClassification"])
+    np.testing.assert_allclose(numbers(ours.classifier.kernel), arrays["output_weights"].T, 1e-6)
+
+
+@pytest.mark.needs_tf
+def test_googles_checkpoint_that_is_not_whole_is_refused_by_name(google_folder, monkeypatch):
+    _, folder = google_folder
+    (data,) = folder.glob("*.data-*")
+    whole = data.read_bytes()
+    data.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=r"cannot read .*bert_model\.ckpt: it is cut off"):
+        checkpoints.load_bert(folder)
+    data.write_bytes(b"version https://git-lfs" + b"x" * 100)
+    with pytest.raises(CheckpointError, match="a Git LFS pointer"):
+        checkpoints.load_bert(folder)
+    data.unlink()
+    with pytest.raises(CheckpointError, match=r"data-00000-of-00001 is missing beside bert_model"):
+        checkpoints.load_bert(folder)
+    data.write_bytes(whole)
+    (folder / "bert_config.json").rename(folder / "elsewhere.json")
+    with pytest.raises(CheckpointError, match=r"no config\.json.*bert_config\.json"):
+        checkpoints.load_bert(folder)
+
+
+def test_googles_checkpoint_without_tensorflow_says_what_is_needed(tmp_path, monkeypatch):
+    from course import runtime
+
+    (tmp_path / "bert_config.json").write_text(json.dumps(GOOGLE_CONFIG))
+    for end in ("index", "data-00000-of-00001"):
+        (tmp_path / f"bert_model.ckpt.{end}").write_bytes(b"\0\0")
+    monkeypatch.setattr(runtime, "installed", lambda name: name != "tensorflow")
+    with pytest.raises(CheckpointError, match="pip install tensorflow"):
+        checkpoints.load_bert(tmp_path)
+
+
 # keras-hub
 
 
@@ -531,6 +995,41 @@ def test_keras_hubs_backbone_says_the_same_here(backbone, rng, tmp_path, how):
         weights = source / "model.weights.h5"
         weights.write_bytes(weights.read_bytes()[:-3000])
         with pytest.raises(CheckpointError, match=r"model\.weights\.h5 is cut off"):
+            checkpoints.load_bert(source)
+
+
+@pytest.mark.slow  # for keras-hub's import
+@pytest.mark.parametrize("how", ["folder", "object"])
+@pytest.mark.parametrize("head", ["BertTextClassifier", "BertMaskedLM"])
+def test_keras_hubs_task_says_the_same_here(backbone, rng, tmp_path, how, head):
+    keras_hub = pytest.importorskip("keras_hub")
+    masked = head == "BertMaskedLM"
+    more = {} if masked else {"num_classes": 3}
+    task = source = getattr(keras_hub.models, head)(backbone, **more)
+    for weight in task.weights:
+        weight.assign(rng.normal(size=weight.shape) * 0.3)
+    if how == "folder":
+        source = tmp_path / "preset"
+        task.save_to_preset(str(source))
+    kind = HEADS["ForMaskedLM" if masked else "ForSequenceClassification"]
+    ours = checkpoints.load_bert(source, kind, say=lambda line: None)
+    ids, segments = inputs(rng)
+    given = {"token_ids": ids, "segment_ids": segments, "padding_mask": (ids != 0).astype("int32")}
+    if masked:
+        given["mask_positions"] = np.tile(np.arange(11, dtype="int32"), (3, 1))
+    found, wanted = numbers(ours((ids, segments))), numbers(task(given))
+    real = ids != 0 if masked else slice(None)
+    assert error_of(found[real], wanted[real]) < 1e-5
+
+
+@pytest.mark.slow  # for keras-hub's import
+def test_keras_hubs_other_models_are_refused_by_name(tmp_path):
+    keras_hub = pytest.importorskip("keras_hub")
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32}
+    model = keras_hub.models.DistilBertBackbone(61, **sizes, max_sequence_length=24)
+    model.save_to_preset(str(tmp_path))
+    for source in (model, tmp_path):
+        with pytest.raises(CheckpointError, match="it is keras-hub's DistilBertBackbone: of keras"):
             checkpoints.load_bert(source)
 
 

@@ -1,45 +1,62 @@
-"""What each of BERT's tensors is called: here, in Hugging Face's layout, in keras-hub's.
+"""What each tensor of BERT, RoBERTa and DistilBERT is called in Hugging Face's files.
 
-One set of names serves for all, Hugging Face's without the prefix "bert.". A Dense layer's kernel
-is `(in, out)` in Keras, and a Linear's weight `(out, in)` in torch.
+One set of names serves for all three, BERT's without the prefix "bert.": `plain` turns a file's
+names into these, `file_names` turns them back. So a head is "classifier" and the layer before it
+"pooler", whatever the architecture calls them.
 """
 
+from __future__ import annotations
+
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
-from keras import ops
 
+from course.checkpoints.config import BERT, DISTILBERT, ROBERTA, model_type
+from course.checkpoints.places import Place, Target
 from course.checkpoints.shards import CheckpointError, Tensor
+from course.kernels import gelu
 from course.pretraining import BertEncoder, BertForPretraining, MaskedLanguageModel, NextSentence
 
 # Buffers that hold no weight, in old files.
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
-HEADS = ("cls.", "classifier.", "qa_outputs.", "no_answer.", "pooler.")
+HEADS = ("cls", "classifier", "qa_outputs", "no_answer", "pooler", "unused")
+DECODER, TABLE = "cls.predictions.decoder.weight", "embeddings.word_embeddings.weight"
+BIAS, DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
+
+_TRANSFORM = "cls.predictions.transform"
+# Beginnings of names, in the order in which they are tried: the architecture's, ours.
+_ROBERTA = {
+    "lm_head.dense.": f"{_TRANSFORM}.dense.",
+    "lm_head.layer_norm.": f"{_TRANSFORM}.LayerNorm.",
+    "lm_head.decoder.": "cls.predictions.decoder.",
+    "lm_head.bias": BIAS,
+    "classifier.dense.": "pooler.dense.",
+    "classifier.out_proj.": "classifier.",
+}
+_DISTILBERT = {
+    "vocab_transform.": f"{_TRANSFORM}.dense.",
+    "vocab_layer_norm.": f"{_TRANSFORM}.LayerNorm.",
+    "vocab_projector.weight": DECODER,
+    "vocab_projector.bias": BIAS,
+    "pre_classifier.": "pooler.dense.",
+}
+_DISTILBERT_BLOCK = {
+    "attention.q_lin.": "attention.self.query.",
+    "attention.k_lin.": "attention.self.key.",
+    "attention.v_lin.": "attention.self.value.",
+    "attention.out_lin.": "attention.output.dense.",
+    "sa_layer_norm.": "attention.output.LayerNorm.",
+    "ffn.lin1.": "intermediate.dense.",
+    "ffn.lin2.": "output.dense.",
+    "output_layer_norm.": "output.LayerNorm.",
+}
+_NAMES = {BERT: {}, ROBERTA: _ROBERTA, DISTILBERT: _DISTILBERT}
+_BODY = ("embeddings.", "encoder.", "transformer.", "pooler.")
 
 
-class Place(NamedTuple):
-    """Where a tensor goes: a variable, and whether it is the transposed one."""
-
-    variable: keras.Variable
-    transposed: bool = False
-
-    @property
-    def shape(self):
-        shape = tuple(self.variable.shape)
-        return shape[::-1] if self.transposed else shape
-
-    def array(self):
-        """The variable's numbers as the file has them, float32."""
-        array = np.asarray(ops.convert_to_numpy(ops.cast(self.variable.value, "float32")))
-        return array.T if self.transposed else array
-
-    def assign(self, array):
-        self.variable.assign(array.T if self.transposed else array)
-
-
-def encoder_of(model):
+def encoder_of(model) -> BertEncoder:
     """The `BertEncoder` in a model, or the model itself.
 
     Raises:
@@ -51,28 +68,44 @@ def encoder_of(model):
     return encoder
 
 
-def architecture(model):
-    """What `transformers` calls such a model."""
-    names = {
-        BertEncoder: "BertModel",
-        MaskedLanguageModel: "BertForMaskedLM",
-        NextSentence: "BertForNextSentencePrediction",
-        BertForPretraining: "BertForPreTraining",
-    }
-    for kind, name in names.items():
-        if isinstance(model, kind):
-            return name
+def masked_head(model) -> MaskedLanguageModel | None:
+    """The masked language model in a model, or None."""
+    if isinstance(model, BertForPretraining):
+        return model.masked_lm
+    return model if isinstance(model, MaskedLanguageModel) else None
+
+
+def architecture(model) -> str:
+    """What `transformers` calls such a model.
+
+    Raises:
+        ValueError: if it has no such model: next sentences over RoBERTa or DistilBERT.
+    """
+    kind = model_type(encoder_of(model))
+    name = {BERT: "Bert", ROBERTA: "Roberta", DISTILBERT: "DistilBert"}[kind]
+    if isinstance(model, BertEncoder):
+        return f"{name}Model"
+    if isinstance(model, MaskedLanguageModel):
+        return f"{name}ForMaskedLM"
+    if isinstance(model, NextSentence | BertForPretraining):
+        if kind != BERT:
+            raise ValueError(
+                f"{type(model).__name__} predicts next sentences, for which {name}'s layout has no "
+                "place: save its MaskedLanguageModel or its encoder."
+            )
+        alone = isinstance(model, NextSentence)
+        return "BertForNextSentencePrediction" if alone else "BertForPreTraining"
     if hasattr(model, "qa_outputs"):
-        return "BertForQuestionAnswering"
-    return "BertForSequenceClassification"
+        return f"{name}ForQuestionAnswering"
+    return f"{name}ForSequenceClassification"
 
 
-def places(model):
+def places(model) -> dict[str, Target]:
     """Where each tensor of a checkpoint goes: {name without "bert.": `Place`}."""
     encoder = encoder_of(model)
-    # Two models have no use for the pooler, and `transformers` gives them none.
-    pooled = not (isinstance(model, MaskedLanguageModel) or hasattr(model, "qa_outputs"))
-    found = _encoder(encoder, pooler=pooled)
+    # Neither of the two has a use for the pooler, and `transformers` gives them none.
+    pooler = not isinstance(model, MaskedLanguageModel) and not hasattr(model, "qa_outputs")
+    found = _encoder(encoder, pooler)
     if isinstance(model, BertForPretraining):
         return found | _masked(model.masked_lm) | _next(model.next_sentence)
     if isinstance(model, MaskedLanguageModel):
@@ -85,21 +118,25 @@ def places(model):
     return found
 
 
-def _dense(name, layer):
+def _dense(name: str, layer) -> dict[str, Target]:
     return {f"{name}.weight": Place(layer.kernel, True), f"{name}.bias": Place(layer.bias)}
 
 
-def _norm(name, layer):
+def _norm(name: str, layer) -> dict[str, Target]:
     return {f"{name}.weight": Place(layer.gamma), f"{name}.bias": Place(layer.beta)}
 
 
-def _encoder(model, pooler):
+def _encoder(model: BertEncoder, pooler: bool) -> dict[str, Target]:
     tables = {
         "word": model.token_embedding,
         "position": model.position_embedding,
         "token_type": model.segment_embedding,
     }
-    found = {f"embeddings.{n}_embeddings.weight": Place(t.embeddings) for n, t in tables.items()}
+    found: dict[str, Target] = {
+        f"embeddings.{name}_embeddings.weight": Place(table.embeddings)
+        for name, table in tables.items()
+        if table is not None
+    }
     found |= _norm("embeddings.LayerNorm", model.embedding_norm)
     for i, block in enumerate(model.encoder.blocks):
         name, attention, network = f"encoder.layer.{i}", block.self_attention, block.feed_forward
@@ -114,128 +151,170 @@ def _encoder(model, pooler):
     return found | (_dense("pooler.dense", model.pooler) if pooler else {})
 
 
-def _masked(model):
+def _masked(model: MaskedLanguageModel) -> dict[str, Target]:
+    table = {} if model.tie_word_embeddings else {DECODER: Place(model.output_embeddings)}
     return {
-        "cls.predictions.bias": Place(model.bias),
-        **_dense("cls.predictions.transform.dense", model.transform),
-        **_norm("cls.predictions.transform.LayerNorm", model.transform_norm),
+        BIAS: Place(model.bias),
+        **_dense(f"{_TRANSFORM}.dense", model.transform),
+        **_norm(f"{_TRANSFORM}.LayerNorm", model.transform_norm),
+        **table,
     }
 
 
-def _next(model):
+def _next(model: NextSentence) -> dict[str, Target]:
     return _dense("cls.seq_relationship", model.classifier)
 
 
-# Hugging Face's files
+def plain_name(name: str, kind: str = BERT) -> str:
+    """BERT's name of a tensor, without "bert.", and with today's names in a LayerNorm.
 
-
-def plain_name(name):
-    """A tensor's name without "bert.", and with today's names of what a LayerNorm holds."""
-    name = name.removeprefix("bert.")
-    if "LayerNorm." in name:
+    Args:
+        name: what the file calls it.
+        kind: the `model_type`.
+    """
+    name = name.removeprefix(f"{kind}.")
+    if "LayerNorm." in name or "layer_norm." in name:
         name = re.sub(r"gamma$", "weight", name)
         name = re.sub(r"beta$", "bias", name)
+    if kind == DISTILBERT and (block := re.fullmatch(r"transformer\.layer\.(\d+)\.(.*)", name)):
+        rest = block[2]
+        for theirs, ours in _DISTILBERT_BLOCK.items():
+            if rest.startswith(theirs):
+                return f"encoder.layer.{block[1]}.{ours}{rest.removeprefix(theirs)}"
+    for theirs, ours in _NAMES[kind].items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
     return name
 
 
-def plain(tensors):
-    """{name of a file: `Tensor`} → {name without "bert.": `Tensor`}.
+def file_name(name: str, kind: str = BERT, classifier: bool = False, prefix: bool = False) -> str:
+    """What Hugging Face's file calls a tensor: `plain_name` the other way.
+
+    Args:
+        name: BERT's name, without "bert.".
+        kind: the `model_type`.
+        classifier: whether the model has a classifier, whose first layer RoBERTa's pooler then is.
+        prefix: whether the encoder's tensors begin with the architecture's name.
+    """
+    made, heads = name, _NAMES[kind]
+    if kind == ROBERTA and not classifier:  # its pooler is a pooler
+        heads = {t: ours for t, ours in heads.items() if not t.startswith("classifier.")}
+    if kind == DISTILBERT and (block := re.fullmatch(r"encoder\.layer\.(\d+)\.(.*)", name)):
+        for theirs, ours in _DISTILBERT_BLOCK.items():
+            if block[2].startswith(ours):
+                made = f"transformer.layer.{block[1]}.{theirs}{block[2].removeprefix(ours)}"
+    else:
+        for theirs, ours in heads.items():
+            if name.startswith(ours):
+                made = theirs + name.removeprefix(ours)
+                break
+    return f"{kind}.{made}" if prefix and made.startswith(_BODY) else made
+
+
+def file_names(model) -> dict[str, str]:
+    """{BERT's name: what a file in Hugging Face's layout calls it} of all that is saved."""
+    kind, names = model_type(encoder_of(model)), places(model)
+    classifier, alone = "classifier.weight" in names, isinstance(model, BertEncoder)
+    if kind == DISTILBERT and alone:  # DistilBERT itself has no pooler
+        names = {name: place for name, place in names.items() if not name.startswith("pooler.")}
+    return {name: file_name(name, kind, classifier, not alone) for name in names}
+
+
+def plain(tensors: Mapping[str, Tensor], kind: str = BERT) -> dict[str, Tensor]:
+    """{name of a file: `Tensor`} → {BERT's name, without "bert.": `Tensor`}.
+
+    Args:
+        tensors: of a file.
+        kind: the `model_type`.
 
     Raises:
-        CheckpointError: if two names become one, or the output of the masked language model has
-            weights of its own, which this course's model shares with its embeddings.
+        CheckpointError: if two names become one.
     """
     found = {}
+    head = kind == ROBERTA and any(name.startswith("classifier.dense.") for name in tensors)
     for name, tensor in tensors.items():
-        if plain_name(name) in found:
-            raise CheckpointError(f"the checkpoint has {plain_name(name)} twice, once as {name}.")
-        found[plain_name(name)] = tensor
-    shared = {
-        "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
-        "cls.predictions.decoder.bias": "cls.predictions.bias",
-    }
-    for copy, of in shared.items():
-        if copy not in found:
-            continue
-        if of not in found:
-            found[of] = found[copy]
-        one, other = found.pop(copy), found[of]
-        if one.shape != other.shape or not np.array_equal(one.read(), other.read()):
+        made = plain_name(name, kind)
+        if head and name.startswith(("roberta.pooler.", "pooler.")):
+            made = f"unused.{name}"  # the classifier has a layer of its own in its place
+        if made in found:
             raise CheckpointError(
-                f"{copy} is not {of}: this model's output has weights of its own, and BERT's are "
-                "those of its embeddings."
+                f"the checkpoint has {made} twice, once as {name}: its maker has to say which of "
+                "the two counts."
+            )
+        found[made] = tensor
+    return found
+
+
+def equal(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same numbers."""
+    return one.shape == other.shape and np.array_equal(one.read(), other.read())
+
+
+def is_untied(config: Mapping[str, object], tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the output of the masked language model has a table of its own in a checkpoint.
+
+    Args:
+        config: its `config.json`; "tie_word_embeddings" may say so.
+        tensors: {BERT's name: `Tensor`}.
+    """
+    if DECODER not in tensors or TABLE not in tensors:
+        return False
+    return config.get("tie_word_embeddings") is False or not equal(tensors[DECODER], tensors[TABLE])
+
+
+def settle_output(tensors: Mapping[str, Tensor], model, source: str) -> dict[str, Tensor]:
+    """The tensors, with what stands twice in a file once: the table and the bias of the output.
+
+    Args:
+        tensors: {BERT's name: `Tensor`}.
+        model: into which they are to go.
+        source: how messages call the checkpoint.
+
+    Raises:
+        CheckpointError: if the output has a table of its own and the model's is tied.
+    """
+    found, head = dict(tensors), masked_head(model)
+    if DECODER_BIAS in found:  # where both stand, this one is what `transformers` adds
+        if BIAS in found and not equal(found[BIAS], found[DECODER_BIAS]):
+            found[f"unused.{BIAS}"] = found[BIAS]
+        found[BIAS] = found.pop(DECODER_BIAS)
+    if DECODER in found and TABLE not in found:
+        found[TABLE] = found[DECODER]
+    if head is not None and not head.tie_word_embeddings:
+        if DECODER not in found and TABLE in found:
+            found[DECODER] = found[TABLE]
+    elif DECODER in found:
+        if equal(found[DECODER], found[TABLE]):
+            del found[DECODER]
+        elif head is not None:
+            raise CheckpointError(
+                f"{source}: {DECODER} is not {TABLE}: the output of this masked language model has "
+                f"weights of its own. Make the model with tie_word_embeddings=False, or load it "
+                f"with checkpoints.load_bert(…, {type(model).__name__}), which does."
             )
     return found
 
 
-# keras-hub's presets
+def check_masked_head(head: MaskedLanguageModel) -> None:
+    """Refuses a masked language model whose settings Hugging Face's layout cannot say.
 
-
-def from_keras_hub(arrays):
-    """{a variable's path in keras-hub: function that returns it} → {plain name: `Tensor`}.
-
-    Paths are those of a `BertBackbone`'s variables, such as
-    "transformer_layer_0/self_attention_layer/query/kernel", or those of its file,
-    "layers/transformer_encoder/_self_attention_layer/query_dense/vars/0".
+    Raises:
+        ValueError: if its activation or epsilon is not what `transformers` would take.
     """
-    tables = {
-        "token_embedding/embeddings": "embeddings.word_embeddings.weight",
-        "layers/reversible_embedding/vars/0": "embeddings.word_embeddings.weight",
-        "position_embedding/embeddings": "embeddings.position_embeddings.weight",
-        "layers/position_embedding/vars/0": "embeddings.position_embeddings.weight",
-        "segment_embedding/embeddings": "embeddings.token_type_embeddings.weight",
-        "layers/embedding/vars/0": "embeddings.token_type_embeddings.weight",
-    }
-    layers = {
-        "embeddings_layer_norm": "embeddings.LayerNorm",
-        "layers/layer_normalization": "embeddings.LayerNorm",
-        "pooled_dense": "pooler.dense",
-        "layers/dense": "pooler.dense",
-        "self_attention_layer/query": "attention.self.query",
-        "self_attention_layer/key": "attention.self.key",
-        "self_attention_layer/value": "attention.self.value",
-        "self_attention_layer/attention_output": "attention.output.dense",
-        "self_attention_layer/query_dense": "attention.self.query",
-        "self_attention_layer/key_dense": "attention.self.key",
-        "self_attention_layer/value_dense": "attention.self.value",
-        "self_attention_layer/output_dense": "attention.output.dense",
-        "self_attention_layer_norm": "attention.output.LayerNorm",
-        "feedforward_intermediate_dense": "intermediate.dense",
-        "feedforward_output_dense": "output.dense",
-        "feedforward_layer_norm": "output.LayerNorm",
-    }
-    ends = {"kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias"}
-    ends |= {"0": "weight", "1": "bias"}  # in the file
-    found = {}
-    for path, read in arrays.items():
-        if path in tables:
-            found[tables[path]] = _tensor(read)
-            continue
-        block = re.fullmatch(
-            r"(?:transformer_layer_(\d+)|layers/transformer_encoder(?:_(\d+))?)/(.*)", path
+    block = head.encoder.encoder.blocks[0]
+    kind, activation = model_type(head.encoder), head.transform.activation
+    wanted = gelu if kind == ROBERTA else block.feed_forward.inner.activation
+    plain = (keras.activations.gelu, gelu)
+    same = activation is wanted or (activation in plain and wanted in plain)
+    if not same or head.transform_norm.epsilon != block.attention_norm.epsilon:
+        raise ValueError(
+            f"the masked language model's head has the activation {activation.__name__} and "
+            f"epsilon = {head.transform_norm.epsilon}, and in Hugging Face's layout it has "
+            f"{wanted.__name__} and {block.attention_norm.epsilon}: save its encoder only, or "
+            "make the head with those."
         )
-        rest = block[3] if block else path
-        layer, _, end = rest.replace("/vars/", "/").rpartition("/")
-        name = layers.get(layer.removeprefix("_"))
-        if name is None or end not in ends:
-            found[path] = _tensor(read)  # unknown: it will be told as unexpected
-            continue
-        if block:
-            name = f"encoder.layer.{block[1] or block[2] or 0}.{name}"
-        linear = ends[end] == "weight" and not name.endswith("LayerNorm")
-        found[f"{name}.{ends[end]}"] = _tensor(read, name, linear)
-    return found
 
 
-def _tensor(read, name="", linear=False):
-    """A `Tensor` in Hugging Face's shape: heads merged, kernels transposed."""
-    array = read()
-    merged = array
-    if "attention" in name and not name.endswith("LayerNorm"):
-        if linear and array.ndim == 3:
-            heads_last = name.endswith("output.dense")  # (heads, d_head, d_model), else the reverse
-            merged = array.reshape((-1, array.shape[-1]) if heads_last else (array.shape[0], -1))
-        elif array.ndim == 2 and not linear:
-            merged = array.reshape(-1)  # (heads, d_head): a bias
-    merged = merged.T if linear else merged
-    return Tensor(merged.shape, lambda: merged)
+def labelled(kind: str, classifier: bool) -> Callable[[str], str]:
+    """What messages call a tensor: its name in the file, without the architecture's."""
+    return lambda name: file_name(name, kind, classifier)

@@ -48,7 +48,7 @@ def load_tokenizer(source, *, revision=None):
     return tokenizer
 
 
-def save_tokenizer(tokenizer, folder, max_length):
+def save_tokenizer(tokenizer, folder, max_length, model_type="bert"):
     """Writes `tokenizer.json`, `tokenizer_config.json` and (WordPiece) `vocab.txt`.
 
     Args:

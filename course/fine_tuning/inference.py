@@ -126,7 +126,7 @@ def load_classifier(source, *, max_length=None):
             encoder, len(labels), config.get("classifier_dropout"), name="classifier"
         ),
     )
-    longest = model.encoder.position_embedding.input_dim
+    longest = model.encoder.max_length
     most = max_length or min(settings.get("model_max_length") or longest, longest)
     return Classifier(model, checkpoints.load_tokenizer(source), labels, int(most))
 

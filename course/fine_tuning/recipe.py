@@ -130,7 +130,7 @@ def train_classifier(
     train, validation = task.splits["train"], task.splits["validation"]
     runtime.seed_everything(recipe.seed, deterministic=deterministic)
     model, tokenizer = _start(recipe, task, start, folder, say)
-    max_length = min(recipe.max_length, model.encoder.position_embedding.input_dim)
+    max_length = min(recipe.max_length, model.encoder.max_length)
     batches = _batches(recipe, tokenizer, train, max_length)
     asked, recipe = recipe, recipe.resolved(len(batches), folder)
     optimizer = recipe.optimizer(model, recipe.max_steps)

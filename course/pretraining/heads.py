@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from course.kernels import gelu
 from course.transformer.blocks import layer_norm
 
 
@@ -29,6 +30,7 @@ class MaskedLanguageModel(_OverEncoder):
     Args:
         encoder: a `BertEncoder`; its token embedding is the output projection too.
         tie_word_embeddings: False gives the output a table of its own.
+        activation, epsilon: of the layer between and its normalization; None means the encoder's.
 
     Call arguments:
         inputs: those of the encoder.
@@ -39,18 +41,22 @@ class MaskedLanguageModel(_OverEncoder):
     Reference: Devlin et al. 2019, section 3.1, task 1; the layer between is in the authors' code.
     """
 
-    def __init__(self, encoder, tie_word_embeddings=True, **kwargs):
+    def __init__(self, encoder, tie_word_embeddings=True, activation=None, epsilon=None, **kwargs):
         super().__init__(encoder, **kwargs)
         dtype, self.tie_word_embeddings = self.dtype_policy, tie_word_embeddings
         block = encoder.encoder.blocks[0]
+        if activation is None:
+            activation = block.feed_forward.inner.activation
+        if epsilon is None:
+            epsilon = block.attention_norm.epsilon
         self.transform = keras.layers.Dense(
             encoder.d_model,
-            block.feed_forward.inner.activation,
+            activation,
             kernel_initializer=encoder.initializer.clone(),
             dtype=dtype,
             name="transform",
         )
-        self.transform_norm = layer_norm(block.attention_norm.epsilon, dtype, "transform_norm")
+        self.transform_norm = layer_norm(epsilon, dtype, "transform_norm")
         self.build()
 
     def build(self, inputs_shape=None):
@@ -94,7 +100,13 @@ class MaskedLanguageModel(_OverEncoder):
         return self.logits(ops.take(flat, rows, axis=0))
 
     def get_config(self):
-        return super().get_config() | {"tie_word_embeddings": self.tie_word_embeddings}
+        activation = self.transform.activation
+        activation = keras.activations.gelu if activation is gelu else activation
+        return super().get_config() | {
+            "tie_word_embeddings": self.tie_word_embeddings,
+            "activation": keras.activations.serialize(activation),
+            "epsilon": self.transform_norm.epsilon,
+        }
 
 
 @keras.saving.register_keras_serializable("course")
@@ -136,7 +148,7 @@ class BertForPretraining(_OverEncoder):
 
     Args:
         encoder: a `BertEncoder`.
-        tie_word_embeddings: see `MaskedLanguageModel`.
+        tie_word_embeddings, activation, epsilon: see `MaskedLanguageModel`.
 
     Call arguments:
         inputs: triple of `token_ids` and `segment_ids`, `(batch, length)` each, and `positions`,
@@ -153,9 +165,11 @@ class BertForPretraining(_OverEncoder):
     Reference: Devlin et al. 2019, section 3.1 and appendix A.2.
     """
 
-    def __init__(self, encoder, tie_word_embeddings=True, **kwargs):
+    def __init__(self, encoder, tie_word_embeddings=True, activation=None, epsilon=None, **kwargs):
         super().__init__(encoder, **kwargs)
-        self.masked_lm = MaskedLanguageModel(encoder, tie_word_embeddings, name="masked_lm")
+        self.masked_lm = MaskedLanguageModel(
+            encoder, tie_word_embeddings, activation, epsilon, name="masked_lm"
+        )
         self.next_sentence = NextSentence(encoder, name="next_sentence")
         names = ("masked_loss", "masked_accuracy", "next_accuracy")
         self.means = [keras.metrics.Mean(name=name) for name in names]
@@ -168,7 +182,9 @@ class BertForPretraining(_OverEncoder):
         return logits, self.next_sentence.classifier(pooled)
 
     def get_config(self):
-        return super().get_config() | {"tie_word_embeddings": self.masked_lm.tie_word_embeddings}
+        head = self.masked_lm.get_config()
+        names = ("tie_word_embeddings", "activation", "epsilon")
+        return super().get_config() | {name: head[name] for name in names}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         labels, next_labels = (ops.cast(each, "int32") for each in y)

@@ -228,6 +228,6 @@ def load_question_answerer(source, **settings):
         source,
         lambda encoder: BertForQuestionAnswering(encoder, no_answer, name="question_answering"),
     )
-    longest = model.encoder.position_embedding.input_dim
+    longest = model.encoder.max_length
     kept["max_length"] = min(kept.get("max_length", 384), longest)
     return QuestionAnswerer(model, checkpoints.load_tokenizer(source), **kept)

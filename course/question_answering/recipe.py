@@ -136,7 +136,7 @@ def train_question_answerer(
     answerer = QuestionAnswerer(
         model,
         tokenizer,
-        max_length=min(recipe.max_length, model.encoder.position_embedding.input_dim),
+        max_length=min(recipe.max_length, model.encoder.max_length),
         doc_stride=recipe.doc_stride,
         max_query_length=recipe.max_query_length,
         max_answer_length=recipe.max_answer_length,
