@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 
 import numpy as np
@@ -420,3 +421,83 @@ def test_what_a_step_frees_stays_with_the_process():
         assert faults() < 2_000
     finally:
         runtime.keep_freed_memory()
+
+
+# Stops in the middle, rounds of one step, and what a run says
+
+
+class Interrupt:
+    """As ctrl-C after so many steps."""
+
+    def __new__(cls, keras, after):
+        class Callback(keras.callbacks.Callback):
+            left = after
+
+            def on_train_batch_end(self, batch, logs=None):
+                self.left -= 1
+                if not self.left:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        return Callback()
+
+
+def figures(log):
+    return [{k: v for k, v in line.items() if "seconds" not in k} for line in log]
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 5])
+def test_an_interrupted_run_keeps_its_step_and_ends_as_one_that_was_not(keras, tmp_path, after):
+    whole_model, whole = train(keras, tmp_path / "whole", steps=7, round_steps=4)
+    with pytest.raises(training.Stopped, match=r"kept at step \d+; run the same again"):
+        callbacks = [Interrupt(keras, after)]
+        train(keras, tmp_path / "run", steps=7, round_steps=4, callbacks=callbacks)
+    model, log = train(keras, tmp_path / "run", steps=7, round_steps=4)
+    assert figures(log) == figures(whole) and [line["step"] for line in log] == [4, 7]
+    for one, other in zip(model.get_weights(), whole_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not (tmp_path / "run" / "checkpoints" / "within-round.safetensors").exists()
+
+
+def test_a_run_makes_as_many_steps_as_were_asked_for_and_can_be_prolonged(keras, tmp_path):
+    _, log = train(keras, tmp_path, steps=5, round_steps=4)
+    assert [line["step"] for line in log] == [4, 5]
+    _, log = train(keras, tmp_path, steps=9, round_steps=4)
+    assert [line["step"] for line in log] == [4, 5, 9]
+
+
+def test_rounds_of_one_step_take_batches_of_any_width(keras, tmp_path):
+    class Widening(OneBatch):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            x, y = super().__getitem__(0)
+            return np.repeat(x, index + 1, axis=0), np.repeat(y, index + 1, axis=0)
+
+    _, log = train(keras, tmp_path, steps=3, round_steps=1, batches=Widening())
+    assert [line["step"] for line in log] == [1, 2, 3]
+
+
+def test_of_a_damaged_checkpoint_the_one_before_counts(keras, tmp_path, capsys):
+    _, whole = train(keras, tmp_path, steps=6)
+    newest = training.checkpoints(tmp_path)[-1]
+    newest.write_bytes(newest.read_bytes()[:100])
+    _, log = train(keras, tmp_path, steps=6)
+    assert figures(log) == figures(whole)
+    assert "is no whole checkpoint" in capsys.readouterr().err
+    for path in training.checkpoints(tmp_path):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none of its .* checkpoints is whole"):
+        train(keras, tmp_path, steps=6)
+
+
+def test_the_progress_says_compiling_step_loss_speed_time_left_and_from_where(
+    keras, tmp_path, capsys
+):
+    train(keras, tmp_path, steps=4, verbose=1)
+    said = capsys.readouterr().err
+    assert "compiling" in said and "step 4 of 4 · loss " in said and "step 2: loss" in said
+    assert "tokens/s" in said and "left" in said
+    train(keras, tmp_path, steps=8, verbose=1)
+    assert "going on after step 4 of 8" in capsys.readouterr().err

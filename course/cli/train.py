@@ -26,8 +26,19 @@ def starting():
     runtime.start()
     try:
         yield
-    except (ValueError, KeyError, ArithmeticError, OSError) as error:  # DataError is a ValueError
+    except KeyError as error:
+        stop(error.args[0] if error.args and " " in str(error.args[0]) else f"no {error}")
+    except (
+        ValueError,
+        ArithmeticError,
+        OSError,
+        ImportError,
+    ) as error:  # DataError is a ValueError
         stop(error)
+    except KeyboardInterrupt as error:
+        told = str(error).replace("the same again", "the same command") or "stopped"
+        typer.echo(f"course: {told}", err=True)
+        raise typer.Exit(130) from None
 
 
 @train_app.command()
@@ -55,7 +66,7 @@ def translation(
             translation.load_pairs(data, split, source, target) for split in ("train", "validation")
         )
         translator, log = translation.train_translator(
-            recipe, pairs, out, validation=validation, deterministic=deterministic, verbose=2
+            recipe, pairs, out, validation=validation, deterministic=deterministic, verbose=1
         )
         for split in test or ():
             tests = translation.load_pairs(data, split, source, target)
@@ -106,7 +117,7 @@ def bert_pretrain(
             validation=validation,
             start=start and pretraining_start(start),
             deterministic=deterministic,
-            verbose=2,
+            verbose=1,
         )
         model, tokenizer = pretraining.load_pretrained(out, "last")
         if not (out / "bert" / "config.json").exists():
@@ -163,7 +174,7 @@ def classify(
         if start is None:
             typer.echo(f"note: no --from, so a model of size {recipe.size} from random weights")
         _, scores, log = fine_tuning.train_classifier(
-            recipe, task, start, deterministic=deterministic, verbose=2
+            recipe, task, start, deterministic=deterministic, verbose=1
         )
     typer.echo("the best checkpoint, with 95% intervals (accuracy: Wilson's; others: bootstrap)")
     for split, figures in scores.items():

@@ -100,7 +100,7 @@ class Recipe(training.Recipe):
 
 
 def train_classifier(
-    recipe, task, start=None, *, deterministic=False, callbacks=(), verbose=0, say=None
+    recipe, task, start=None, *, deterministic=False, callbacks=(), verbose="auto", say=None
 ):
     """Fine-tunes a classifier; call it again to go on after a stop.
 
@@ -116,7 +116,7 @@ def train_classifier(
             weights.
         deterministic: whether operations have to give the same bits in every run. Slower.
         callbacks: more Keras callbacks, told of validations as of epochs.
-        verbose: as Keras' `fit` takes it.
+        verbose: see `training.train`.
         say: called with lines on what a checkpoint has and lacks; by default they go to stderr.
 
     Returns:

@@ -126,7 +126,7 @@ def pretrain(
     start=None,
     callbacks=(),
     deterministic=False,
-    verbose=0,
+    verbose="auto",
 ):
     """Pretrains an encoder on text; call it again to go on after a stop.
 
@@ -141,7 +141,7 @@ def pretrain(
             another field (Gururangan et al. 2020).
         callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps` updates.
         deterministic: whether operations have to give the same bits in every run. Slower.
-        verbose: as Keras' `fit` takes it.
+        verbose: see `training.train`.
 
     Returns:
         The `BertForPretraining` with its last weights, and the log (see `training.train`), in which

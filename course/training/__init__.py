@@ -9,21 +9,25 @@ Keras' `fit` tells a model that it trains by the argument `training` of its `cal
 that alone: a model that lacks it, or does not hand it on, trains without dropout and says nothing.
 """
 
-from course.training.loop import Rounds, train
+from course.training.loop import Stopped, train
 from course.training.recipe import Recipe, current_names
 from course.training.resuming import (
+    DamagedCheckpoint,
     average,
     checkpoints,
     load_checkpoint,
     load_recipe,
     save_checkpoint,
 )
+from course.training.rounds import Rounds
 from course.training.schedules import InverseSquareRoot, WarmupLinear
 
 __all__ = [
+    "DamagedCheckpoint",
     "InverseSquareRoot",
     "Recipe",
     "Rounds",
+    "Stopped",
     "WarmupLinear",
     "average",
     "checkpoints",

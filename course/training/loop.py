@@ -1,6 +1,10 @@
 """A run: rounds of steps, a log line and a checkpoint after each, and going on after a stop."""
 
+import contextlib
 import json
+import signal
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -8,37 +12,25 @@ import keras
 import numpy as np
 
 from course import runtime
+from course.training.progress import Progress, in_notebook
 from course.training.recipe import current_names
-from course.training.resuming import checkpoints, load_checkpoint, save_checkpoint
+from course.training.resuming import (
+    DamagedCheckpoint,
+    checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from course.training.rounds import Rounds
+
+FIRST_SECONDS = 60  # to the first checkpoint within a round
+MORE_SECONDS = 300  # between any later ones
 
 
-class Rounds(keras.utils.PyDataset):
-    """Batches dealt out in rounds of `steps`, over the ends of epochs.
+class Stopped(KeyboardInterrupt):
+    """A run was interrupted, and what it had learned is kept. The message says at which step."""
 
-    Args:
-        batches: a data set whose epoch e depends on `batches.epoch = e` only, as
-            `course.tokens.TokenBatches`.
-        steps: batches a round.
-
-    Attributes:
-        round: the round that is served, from 0; None before the first, when Keras looks at two
-            batches to learn their shapes.
-    """
-
-    def __init__(self, batches, steps):
-        super().__init__()
-        self.batches, self.steps, self.round = batches, steps, None
-
-    def __len__(self):
-        return self.steps
-
-    def __getitem__(self, index):
-        if self.round is None:
-            return self.batches[index % len(self.batches)]
-        epoch, place = divmod(self.round * self.steps + index, len(self.batches))
-        if self.batches.epoch != epoch:
-            self.batches.epoch = epoch
-        return self.batches[place]
+    def _render_traceback_(self):  # IPython shows this in the place of a traceback
+        return [str(self)]
 
 
 def train(
@@ -56,7 +48,7 @@ def train(
     ending=None,
     logging_dir=None,
     callbacks=(),
-    verbose=0,
+    verbose="auto",
 ):
     """Trains a compiled model, and goes on where an earlier call was stopped.
 
@@ -66,7 +58,8 @@ def train(
         steps: steps in all, those of earlier calls included.
         folder: where the run lives; `log.jsonl`, `checkpoints/`, `best.safetensors` and, where
             TensorBoard is installed, `tensorboard/` go there. On Colab choose one in Drive.
-        round_steps: steps between two checkpoints. A stopped run loses at most so many.
+        round_steps: steps between two validations and checkpoints that stay. A run that is killed
+            loses less than five minutes, one that is interrupted nothing.
         validation: batches to evaluate after each round, or None.
         monitor: the logged figure that says which checkpoint is best; smaller is better.
         patience: stop after so many rounds without a new best; None never does.
@@ -77,7 +70,8 @@ def train(
             be given another.
         logging_dir: where TensorBoard's files go instead.
         callbacks: more Keras callbacks, told of rounds as of epochs.
-        verbose: as `fit` takes it.
+        verbose: 1 shows the progress, see `course.training.progress`; 0 shows nothing; "auto" does
+            so in a notebook only.
 
     Returns:
         The log, a list of dicts: "step", "epoch", "seconds" and "cpu_seconds" so far over all
@@ -86,6 +80,7 @@ def train(
     Raises:
         ValueError: if the folder holds a run with other settings, or its ending has begun and was
             another.
+        Stopped: a KeyboardInterrupt, if it is interrupted; the next call goes on from there.
     """
     folder = Path(folder)
     told = {"round_steps": round_steps, **(settings or {}), "ending": ending}
@@ -93,19 +88,55 @@ def train(
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     run.resume(model)
-    stream = Rounds(batches, round_steps)
-    rounds = -(-steps // round_steps)
-    if run.rounds < rounds and not run.exhausted:
-        model.fit(
-            stream,
-            initial_epoch=run.rounds,
-            epochs=rounds,
-            shuffle=False,
-            validation_data=validation,
-            callbacks=[_Keeper(run, stream), *callbacks],
-            verbose=verbose,
-        )
+    notebook = verbose == "auto" and in_notebook()
+    stream, progress = Rounds(batches, round_steps), None
+    if run.step < steps and not run.exhausted and (notebook or verbose not in (0, "auto")):
+        progress = Progress(stream, steps, run.step, notebook)
+    try:
+        with _interruptible(run):
+            while run.step < steps and not run.exhausted:
+                # What is left of a round, or as many whole rounds as there are, or the short last.
+                left = steps - run.step
+                stream.steps = min(round_steps - run.inside, left)
+                count = 1 if run.inside else max(left // round_steps, 1)
+                model.fit(
+                    stream.source(),
+                    initial_epoch=run.rounds,
+                    epochs=run.rounds + count,
+                    shuffle=False,
+                    validation_data=validation,
+                    callbacks=[*([progress] if progress else []), _Keeper(run, stream), *callbacks],
+                    verbose=0,
+                )
+    finally:
+        if progress:
+            progress.close()
     return run.log
+
+
+@contextlib.contextmanager
+def _interruptible(run):
+    """An interrupt waits for the step's end; a second one does not."""
+    usual = threading.current_thread() is threading.main_thread()
+    usual = usual and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def on_interrupt(number, frame):
+        if run.interrupted:
+            raise KeyboardInterrupt
+        run.interrupted = True
+        print("\nstopping after this step; interrupt again to stop at once", file=sys.stderr)
+
+    if usual:
+        signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    except Stopped:
+        raise
+    except KeyboardInterrupt:
+        raise Stopped(run.kept_at()) from None
+    finally:
+        if usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _TensorBoard:
@@ -138,6 +169,9 @@ class _Run:
         self.folder, self.steps, self.round_steps = folder, steps, round_steps
         self.monitor, self.patience, self.keep = monitor, patience, keep
         self.rounds, self.log, self.best = 0, [], None
+        self.step, self.inside, self.saved = 0, 0, 0  # steps: all, of this round, in a checkpoint
+        self.interrupted, self.measured = False, None
+        self.within = folder / "checkpoints" / "within-round.safetensors"
         self.seconds, self.cpu_seconds = 0.0, 0.0
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.board = _TensorBoard(logging_dir or folder / "tensorboard")
@@ -181,22 +215,67 @@ class _Run:
         return self.rounds - self.best["round"] >= self.patience
 
     def resume(self, model):
-        newest = checkpoints(self.folder)
-        if not newest:
+        """Loads the newest checkpoint that is whole; those after it are put aside."""
+        saved = checkpoints(self.folder)
+        newest = [*([self.within] if self.within.exists() else []), *reversed(saved)]
+        note = None
+        for path in newest:
+            try:
+                note = load_checkpoint(path, model, optimizer=True)
+                break
+            except DamagedCheckpoint as error:
+                aside = path.with_name(f"damaged-{path.name}")
+                path.replace(aside)
+                print(f"{error} It is now {aside.name}; the one before it counts.", file=sys.stderr)
+        if note is None and saved:
+            raise ValueError(
+                f"{self.folder}: none of its {len(saved)} checkpoints is whole. Delete the folder "
+                "to begin anew."
+            )
+        if note is None:
             runtime.write_atomically(self.folder / "log.jsonl", b"")
             return
-        note = load_checkpoint(newest[-1], model, optimizer=True)
-        self.rounds, self.best = note["rounds"], note["best"]
+        self.rounds, self.best, self.step = note["rounds"], note["best"], note["step"]
+        self.saved, self.inside = self.step, note.get("inside", 0)
+        self.measured = note.get("measured")
         self.seconds, self.cpu_seconds = note["seconds"], note["cpu_seconds"]
         lines = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
         self.log = [json.loads(line) for line in lines[: self.rounds]]
+        if len(self.log) < self.rounds:
+            raise ValueError(
+                f"{self.folder / 'log.jsonl'} has {len(self.log)} lines, and the checkpoint counts "
+                f"{self.rounds} rounds: it was shortened. Put it back, or choose another folder."
+            )
         self._write_log()
+
+    def kept_at(self):
+        """What a run that is interrupted says."""
+        if not self.saved:
+            return "stopped before the first checkpoint; run the same again to begin anew"
+        return f"kept at step {self.saved:,}; run the same again to go on"
+
+    def keep_within(self, model, inside, seconds, cpu_seconds):
+        """A checkpoint within a round, which the round's own replaces."""
+        if hasattr(model, "jax_state_sync"):
+            model.jax_state_sync()
+        measured = [np.asarray(keras.ops.convert_to_numpy(v)) for v in model.metrics_variables]
+        note = {
+            "step": self.step + inside,
+            "rounds": self.rounds,
+            "inside": self.inside + inside,
+            "best": self.best,
+            "seconds": self.seconds + seconds,
+            "cpu_seconds": self.cpu_seconds + cpu_seconds,
+            "measured": [[str(array.dtype), array.tolist()] for array in measured],
+        }
+        save_checkpoint(self.within, model, optimizer=True, note=note)
+        self.saved = note["step"]
 
     def _write_log(self):
         text = "".join(json.dumps(line) + "\n" for line in self.log)
         runtime.write_atomically(self.folder / "log.jsonl", text.encode())
 
-    def note(self, model, round_number, epochs, logs, seconds, cpu_seconds):
+    def note(self, model, round_number, epochs, logs, steps, seconds, cpu_seconds):
         """One round is over: the log first, then the checkpoint that counts it.
 
         Raises:
@@ -209,10 +288,10 @@ class _Run:
                 "lower the learning rate or lengthen the warm-up. The checkpoints before are kept "
                 f"in {self.folder / 'checkpoints'}."
             )
-        self.rounds = round_number + 1
+        self.rounds, self.inside, self.measured = round_number + 1, 0, None
+        self.step = step = self.step + steps
         self.seconds += seconds
         self.cpu_seconds += cpu_seconds
-        step = self.rounds * self.round_steps
         line = {"step": step, "epoch": round(epochs, 4)}
         line |= {"seconds": round(self.seconds, 2), "cpu_seconds": round(self.cpu_seconds, 2)}
         figures = {name: float(value) for name, value in logs.items()}
@@ -235,6 +314,8 @@ class _Run:
         }
         path = self.folder / "checkpoints" / f"step-{step:08d}.safetensors"
         save_checkpoint(path, model, optimizer=True, note=note)
+        self.saved = step
+        self.within.unlink(missing_ok=True)
         for old in checkpoints(self.folder)[: -self.keep]:
             old.unlink()
 
@@ -247,14 +328,38 @@ class _Keeper(keras.callbacks.Callback):
         self.run, self.stream = run, stream
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.stream.round = epoch
+        self.stream.round, self.stream.begin = epoch, self.run.step
+        self.done = 0
+        if self.run.measured:  # the round goes on: so do the means over it
+            pairs = zip(self.model.metrics_variables, self.run.measured, strict=True)
+            for variable, (dtype, values) in pairs:
+                variable.assign(np.array(values, dtype))
         runtime.keep_freed_memory()  # each round: validation makes a data set anew
         self.started = time.perf_counter(), time.process_time()
+        self.kept = time.monotonic()
+
+    @property
+    def spent(self):
+        """Seconds of this round so far: by the clock, and of the processor."""
+        wall, cpu = self.started
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.done += 1
+        if self.done == self.stream.steps:
+            return  # the round's own checkpoint follows
+        wait = MORE_SECONDS if self.run.saved else FIRST_SECONDS
+        if self.run.interrupted or time.monotonic() - self.kept > wait:
+            if np.isfinite((logs or {}).get("loss", 0.0)):
+                self.run.keep_within(self.model, self.done, *self.spent)
+            self.kept = time.monotonic()
+        if self.run.interrupted:
+            raise Stopped(self.run.kept_at())
 
     def on_epoch_end(self, epoch, logs=None):
-        wall, cpu = self.started
-        spent = time.perf_counter() - wall, time.process_time() - cpu
-        epochs = (epoch + 1) * self.stream.steps / len(self.stream.batches)
-        self.run.note(self.model, epoch, epochs, logs or {}, *spent)
+        epochs = (self.run.step + self.done) / len(self.stream.batches)
+        self.run.note(self.model, epoch, epochs, logs or {}, self.done, *self.spent)
+        if self.run.interrupted:
+            raise Stopped(self.run.kept_at())
         if self.run.exhausted:
             self.model.stop_training = True

@@ -12,6 +12,10 @@ from keras import ops
 from course import runtime
 
 
+class DamagedCheckpoint(ValueError):
+    """A file is no whole checkpoint."""
+
+
 def checkpoints(folder):
     """The checkpoints of a run, the oldest first."""
     return sorted((Path(folder) / "checkpoints").glob("step-*.safetensors"))
@@ -102,10 +106,8 @@ def _read(path):
         with safe_open(path, "np") as file:
             note = json.loads((file.metadata() or {}).get("note", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path} is no whole checkpoint ({error}): delete it, and the one before counts."
-        ) from None
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise DamagedCheckpoint(f"{path} is no whole checkpoint ({error}).") from None
 
 
 def average(paths):

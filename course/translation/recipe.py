@@ -109,7 +109,7 @@ def train_translator(
     validation=None,
     callbacks=(),
     deterministic=False,
-    verbose=0,
+    verbose="auto",
 ):
     """Learns a vocabulary and trains a Transformer; call it again to go on after a stop.
 
@@ -121,7 +121,7 @@ def train_translator(
         validation: pairs on which the best checkpoint is chosen.
         callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps`.
         deterministic: whether operations have to give the same bits in every run. Slower.
-        verbose: as Keras' `fit` takes it.
+        verbose: see `training.train`.
 
     Returns:
         The `Translator` of the averaged last checkpoints, and the log (see `training.train`).
