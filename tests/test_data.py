@@ -15,12 +15,15 @@ from pathlib import Path
 import data_server
 import pytest
 from data_server import BODIES
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from course import data
 from course.data import DataError, locations
 from course.data.card import Archive, Known, known_files
 from course.data.formats import nearest
 from course.data.registry import REGISTRY
+from course.data.tables import text_lines
 from course.data.unpack import imdb
 
 TESTS = Path(__file__).parent
@@ -641,6 +644,20 @@ GOOD = [{"text": "A fine, long film.", "label": 1}, {"text": 'She said "no".', "
         ("t.tsv", 'id\ttext\tlabel\n1\tA fine, long film.\tgood\n2\tShe said "no".\tbad\n'),
         ("t.jsonl", "".join(json.dumps(row) + "\n" for row in GOOD)),
         ("t.jsonl.gz", gzip.compress("\n".join(map(json.dumps, GOOD)).encode(), mtime=0)),
+        ("t.csv", 'sep=;\r\ntext;label\r\n"A fine, long film.";good\r\n"She said ""no"".";bad\r\n'),
+        (
+            "t.csv",
+            'text\tlabel\nA fine, long film.\tgood\n"She said ""no""."\tbad\n'.encode("utf-16"),
+        ),
+        ("t.csv", 'text,label\n"A fine, long film.",good\n"She said \\"no\\".",bad\n,\n\n,\n'),
+        ("t.csv", 'label, text\n1, "A fine, long film."\n0, "She said ""no""."\n'),
+        ("t.csv", 'text|label\nA fine, long film.|good\n"She said ""no""."|bad\n'),
+        ("t.csv", 'text,label\n"A fine, long film.",good,,\n"She said ""no"".",bad,,\n'),
+        ("t.tsv", 'text\tlabel\nA fine, long film.\tgood\n"She said ""no""."\tbad\n'),  # pandas
+        (
+            "t.tsv",
+            '"text"\t"label"\n"A fine, long film."\t"good"\n"She said ""no""."\t"bad"\n',
+        ),  # R
         ("T.CSV", 'text,label\n"A fine, long film.",good\n\n"She said ""no"".",bad\n'),
     ],
 )
@@ -678,7 +695,6 @@ def test_read_table_renames_columns_and_reads_all_of_them_by_default(tmp_path):
         ("t.csv", "text,\na,b\n", r"no column 'label'; found 'text', ''"),
         ("t.csv", 'text,label\n"a,good\nb,bad\n', r"row 2: cannot be split.*quotation mark"),
         ("t.csv", b"text,label\na,good\ncaf\xe9,bad\n", r"row 3: byte 0xe9 is not UTF-8"),
-        ("t.csv", "text,label\na,good\n".encode("utf-16"), "UTF-16"),
         ("t.csv", "text,label\n", "no rows"),
         ("t.csv", "", "no rows"),
         ("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n', r"row 2, column 'label'"),
@@ -723,3 +739,86 @@ def test_an_archive_with_too_few_reviews_is_refused(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(imdb_archive([("train/pos/0_9.txt", "Good.")]))
     with pytest.raises(DataError, match="expected"):
         imdb(tmp_path / "a.tar.gz", tmp_path, {"train": 2, "test": 0, "unsupervised": 0})
+
+
+def test_a_cell_may_be_longer_than_python_s_own_limit(tmp_path):
+    path = table(tmp_path, "t.csv", f"text\n{'long ' * 50_000}\n")
+    assert len(data.read_table(path)[0]["text"]) == 250_000
+
+
+def test_a_table_without_a_header_has_numbered_columns(tmp_path):
+    path = table(tmp_path, "t.csv", "A fine film.,1\nno,0\n")
+    rows = data.read_table(path, columns={"text": "1", "label": "2"}, header=False)
+    assert rows == [{"text": "A fine film.", "label": "1"}, {"text": "no", "label": "0"}]
+
+
+def test_a_separator_may_be_said(tmp_path):
+    path = table(tmp_path, "t.dat", "text~label\na,b;c~0\n")
+    assert data.read_table(path, separator="~") == [{"text": "a,b;c", "label": "0"}]
+    with pytest.raises(DataError, match="expected one character"):
+        data.read_table(path, separator="~~")
+
+
+def test_quotation_marks_that_belong_to_a_tsv_s_texts_stay(tmp_path):
+    path = table(tmp_path, "t.tsv", 'text\n"Yes," he said.\n"No."\n')
+    assert [row["text"] for row in data.read_table(path)] == ['"Yes," he said.', '"No."']
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        (
+            "t.jsonl",
+            '{"text": "a \\ud83d b"}\n',
+            r"row 1, column 'text': character 3 is half of one",
+        ),
+        ("t.csv", "version https://git-lfs.example/spec/v1\n", "pointer of Git LFS.*git lfs pull"),
+        ("t.csv", b"PK\x03\x04rest", "spreadsheet"),
+    ],
+)
+def test_what_is_no_text_is_called_what_it_is(name, content, told, tmp_path):
+    with pytest.raises(DataError, match=told):
+        data.read_table(table(tmp_path, name, content))
+
+
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(
+    lambda text: text.strip()
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6), data_=st.data())
+def test_what_python_s_csv_wrote_is_read_back(rows, data_, tmp_path):
+    import csv
+
+    separator = data_.draw(st.sampled_from(",;\t|"))
+    quoting = data_.draw(st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
+    path = tmp_path / "t.csv"
+    with open(
+        path, "w", newline="", encoding=data_.draw(st.sampled_from(["utf-8", "utf-16"]))
+    ) as f:
+        csv.writer(f, delimiter=separator, quoting=quoting).writerows([("text", "other"), *rows])
+    read = data.read_table(path, columns=("text", "other"))
+    assert [(row["text"], row["other"]) for row in read] == rows
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a\nb\n\nc",
+        "a\r\nb\r\n\r\nc\r\n",
+        "\ufeffa\nb\n\nc\n",
+        "a\rb\r\rc",
+        "a\nb\n\nc".encode("utf-16"),
+    ],
+)
+@pytest.mark.parametrize("name", ["t.txt", "t.txt.gz"])
+def test_text_lines_reads_lines_whatever_ends_them(content, name, tmp_path):
+    content = content.encode() if isinstance(content, str) else content
+    path = table(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
+    assert list(text_lines(path)) == ["a", "b", "", "c"]
+
+
+def test_text_lines_says_where_a_byte_is_no_text(tmp_path):
+    with pytest.raises(DataError, match=r"t\.txt, near row \d: byte 0xe9 is not UTF-8"):
+        list(text_lines(table(tmp_path, "t.txt", b"a\ncaf\xe9\n")))

@@ -1076,3 +1076,14 @@ def test_transformers_opens_the_courses_own_checkpoint(own):
     inputs = given["input_ids"].numpy().astype("int32"), given["token_type_ids"].numpy()
     assert parity_error(model.masked_lm(inputs), expected.prediction_logits) < TIGHT
     assert parity_error(model.next_sentence(inputs), expected.seq_relationship_logits) < TIGHT
+
+
+def test_windows_text_and_a_folder_of_texts_are_read(course, tmp_path):
+    (tmp_path / "b.txt").write_bytes(b"\xef\xbb\xbfOne.\r\nTwo.\r\n\r\nThree.\r\nFour.\r\n")
+    (tmp_path / "a.txt").write_text("Five. Six.")
+    (tmp_path / "c.png").write_bytes(b"\x89PNG")
+    expected = [["Five.", "Six."], ["One.", "Two."], ["Three.", "Four."]]
+    assert list(course.documents([tmp_path])) == expected
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no text in this folder"):
+        list(course.documents([tmp_path / "empty"]))

@@ -20,7 +20,7 @@ from . import locations
 from .card import Card, Dataset
 from .formats import DataError, faults, lines
 from .registry import REGISTRY
-from .tables import read_table
+from .tables import read_table, read_text
 
 __all__ = [
     "Card",
@@ -31,6 +31,7 @@ __all__ = [
     "load",
     "names",
     "read_table",
+    "read_text",
     "stream",
     "verify",
 ]

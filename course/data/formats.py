@@ -59,11 +59,11 @@ class Column:
 
 def open_binary(path: Path, member: str = ""):
     """Opens a plain, .gz or .xz file, or the file `member` of a .zip, for reading bytes."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return gzip.open(path)
-    if path.suffix == ".xz":
+    if path.suffix.lower() == ".xz":
         return lzma.open(path)
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         archive = zipfile.ZipFile(path)
         inside = [name for name in archive.namelist() if name.split("/")[-1] == member]
         if not inside:

@@ -1,31 +1,38 @@
 """Reads a user's own table, and says first what is wrong with it: which row, which column."""
 
-import csv
 import difflib
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from . import separated
 from .formats import BROKEN, DataError, json_object, open_binary
 
 _OTHER_KINDS = dict.fromkeys(
     (".xlsx", ".xls", ".ods"), " In a spreadsheet, save it as CSV UTF-8."
 ) | {".json": " Write one object a line, and call it .jsonl."}
 _MOST = 10  # problems shown; the rest are counted
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LFS = b"version https://git-lfs"
 
 
 def read_table(
     path: str | Path,
     columns: Sequence[str] | Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
+    *,
+    separator: str | None = None,
+    header: bool = True,
 ) -> list[dict]:
     """Reads a CSV, TSV or JSON-lines file after checking every row of it.
 
-    CSV may separate by comma or semicolon and may quote; TSV never quotes. Both start with a header
-    of column names; a column without one, such as the index that pandas writes, may stand beside
-    those that are asked for. UTF-8 with or without a byte order mark, any line ends, plain, .gz or
-    .xz.
+    The separator and the quotation marks of CSV and TSV are found from the file, as spreadsheets,
+    pandas and R write them; a first line `sep=;` counts. Rows whose cells are all empty are left
+    out. A header of column names comes first; a column without one, such as the index that pandas
+    writes, may stand beside those that are asked for. UTF-8, or UTF-16 with a byte order mark; any
+    line ends; plain, .gz or .xz.
 
     Args:
         path: the file; its suffix (.csv, .tsv, .jsonl, each also with .gz or .xz) says its format.
@@ -33,6 +40,8 @@ def read_table(
             `{"text": "review"}`. Default: all columns.
         labels: names of the labels in the column "label"; their place in this list is the number
             that is returned. The number itself is accepted in the file too.
+        separator: the character between cells; None finds it.
+        header: whether the first row holds names; else columns are called "1", "2", …
 
     Returns:
         A list of dicts, one for each row, with the columns asked for.
@@ -46,18 +55,20 @@ def read_table(
         >>> rows[0]
         {'text': 'A fine film.', 'label': 1}
     """
-    return [row for _, row in numbered_rows(path, columns, labels)]
+    options = {"separator": separator, "header": header}
+    return [row for _, row in numbered_rows(path, columns, labels, **options)]
 
 
-def numbered_rows(path, columns=None, labels=None, optional=()) -> list[tuple[int, dict]]:
+def numbered_rows(
+    path, columns=None, labels=None, optional=(), *, separator=None, header=True
+) -> list[tuple[int, dict]]:
     """`read_table`, each row beside its number.
 
     Args:
-        path, columns, labels: see `read_table`.
+        path, columns, labels, separator, header: see `read_table`.
         optional: those of `columns` that the file may lack.
     """
     path = Path(path).expanduser()
-    kind = _kind(path)
     if isinstance(columns, str) or isinstance(labels, str):
         raise TypeError("columns and labels are lists of names; a single text was given.")
     names = dict(columns) if isinstance(columns, Mapping) else {c: c for c in columns or ()}
@@ -66,14 +77,10 @@ def numbered_rows(path, columns=None, labels=None, optional=()) -> list[tuple[in
             f"labels was given, but columns ({', '.join(names)}) has no 'label' to read them from. "
             "Add it, or map it: columns={'label': 'name in the file', …}."
         )
-    text = _decoded(path)
     problems: list[str] = []
     rows = []
     wanted: dict[str, str] = {}
-    reader = (
-        _json_rows(path, text) if kind == ".jsonl" else _separated_rows(path, text, kind, names)
-    )
-    for number, found in reader:
+    for number, found in _rows(path, names, separator, header):
         if isinstance(found, str):
             problems.append(f"row {number}: {found}")
             continue
@@ -96,16 +103,16 @@ def numbered_rows(path, columns=None, labels=None, optional=()) -> list[tuple[in
     return rows
 
 
-def raw_rows(path: str | Path) -> tuple[list[tuple[int, dict]], list[str]]:
+def raw_rows(
+    path: str | Path, *, separator: str | None = None, header: bool = True
+) -> tuple[list[tuple[int, dict]], list[str]]:
     """The rows of a table as they stand, empty cells too: (number, row) pairs, and what is wrong.
 
     For readers that know which cells may be empty.
     """
     path = Path(path).expanduser()
-    kind, found, problems = _kind(path), [], []
-    text = _decoded(path)
-    reader = _json_rows(path, text) if kind == ".jsonl" else _separated_rows(path, text, kind, ())
-    for number, row in reader:
+    found, problems = [], []
+    for number, row in _rows(path, {}, separator, header):
         if isinstance(row, str):
             problems.append(f"row {number}: {row}")
         else:
@@ -115,27 +122,59 @@ def raw_rows(path: str | Path) -> tuple[list[tuple[int, dict]], list[str]]:
     return found, problems
 
 
-def _kind(path: Path) -> str:
+def _rows(path, names, separator, header) -> Iterator[tuple[int, dict | str]]:
+    """(number, row or problem) of each row of a table."""
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise DataError(f"separator is {separator!r}; expected one character, such as ';'.")
+    kind = _kind(path, ".csv" if separator else None)
+    text = read_text(path)
+    if kind == ".jsonl":
+        yield from _json_rows(path, text)
+    else:
+        yield from _separated_rows(path, text, kind, names, separator, header)
+
+
+def _kind(path: Path, otherwise: str | None = None) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in (".gz", ".xz"):
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
     kind = {".tab": ".tsv", ".ndjson": ".jsonl"}.get(kind, kind)
+    if kind not in (".csv", ".tsv", ".jsonl") and otherwise and kind not in _OTHER_KINDS:
+        kind = otherwise
     if kind not in (".csv", ".tsv", ".jsonl"):
         hint = _OTHER_KINDS.get(kind, "")
         raise DataError(
             f"{path}: the suffix {kind!r} is no table; expected .csv, .tsv or .jsonl "
             f"(also with .gz or .xz).{hint}"
         )
+    existing(path)
+    return kind
+
+
+def existing(path: Path) -> Path:
+    """The path of a file that is there.
+
+    Raises:
+        DataError: if it is not, with names that are close, or if it is a folder.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; expected a file.")
     if not path.is_file():
         near = path.parent.iterdir() if path.parent.is_dir() else ()
         close = difflib.get_close_matches(path.name, [other.name for other in near])
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise DataError(f"{path}: no such file.{hint}")
-    return kind
+    return path
 
 
-def _decoded(path: Path) -> str:
+def read_text(path: str | Path) -> str:
+    """The whole text of a file: UTF-8, or UTF-16 with a byte order mark; plain, .gz or .xz.
+
+    Raises:
+        DataError: if it cannot be read or is no text, with the row and what to do.
+    """
+    path = existing(Path(path).expanduser())
     try:
         with open_binary(path) as stream:
             raw = stream.read()
@@ -143,16 +182,62 @@ def _decoded(path: Path) -> str:
         raise DataError(f"{path}: truncated or damaged ({error}).") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path}: is UTF-16; expected UTF-8. Save it as CSV UTF-8.")
+    if raw.startswith(_LFS):
+        raise DataError(
+            f"{path}: is a pointer of Git LFS, not the file itself. Get it with: git lfs pull"
+        )
+    if raw.startswith(b"PK\x03\x04"):
+        raise DataError(
+            f"{path}: is a zip archive or a spreadsheet (.xlsx). In a spreadsheet, save it as CSV "
+            "UTF-8; unpack an archive."
+        )
+    coding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode(coding)
     except UnicodeDecodeError as error:
+        if coding == "utf-16":
+            raise DataError(f"{path}: UTF-16 that ends too early. Save it as UTF-8.") from None
         row = raw.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{path}, row {row}: byte 0x{raw[error.start]:02x} is not UTF-8. Save the file as "
             "UTF-8 (in a spreadsheet: CSV UTF-8)."
         ) from None
+
+
+def text_lines(path: str | Path) -> Iterator[str]:
+    """The lines of a text file one after another, never all at once, whatever ends them.
+
+    Args:
+        path: UTF-8, or UTF-16 with a byte order mark; plain, .gz or .xz.
+
+    Raises:
+        DataError: if it cannot be read or is no text, with the row and what to do.
+    """
+    path = existing(Path(path).expanduser())
+    row = 0
+    try:
+        with open_binary(path) as stream:
+            head = stream.read(4)
+        if (
+            head.startswith((b"\xff\xfe", b"\xfe\xff"))
+            or _LFS.startswith(head)
+            or head[:2] == b"PK"
+        ):
+            yield from re.split(r"\r\n|\r|\n", read_text(path).removesuffix("\n"))
+            return
+        # Only these end a line: U+2028 and U+0085 occur in texts.
+        with io.TextIOWrapper(open_binary(path), "utf-8-sig", newline=None) as text:
+            for row, line in enumerate(text, 1):
+                yield line.removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}, near row {row + 1}: byte 0x{error.object[error.start]:02x} is not UTF-8. "
+            "Save the file as UTF-8."
+        ) from None
+    except BROKEN as error:
+        raise DataError(f"{path}: truncated or damaged after row {row} ({error}).") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict | str]]:
@@ -166,32 +251,31 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict | str]]:
             yield number, problem or values
 
 
-def _separated_rows(path: Path, text: str, kind: str, names) -> Iterator[tuple[int, dict | str]]:
-    top = text.partition("\n")[0]
-    if kind == ".tsv":
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        # Spreadsheets of half of Europe write CSV with semicolons.
-        mark = ";" if ";" in top and "," not in top else ","
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
-    header, number = None, 0
-    try:
-        for number, cells in enumerate(reader, 1):
-            if not cells:
-                continue
-            if header is None:
-                header = [cell.strip() for cell in cells]
-                _check_header(path, header, names)
-            elif len(cells) != len(header):
-                yield (
-                    number,
-                    f"{len(cells)} cells; expected {len(header)} ({', '.join(header)})"
-                    + ("; quote a text that holds the separator" if kind == ".csv" else ""),
-                )
-            else:
-                yield number, dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        yield number + 1, f"cannot be split into cells ({error}); is a quotation mark left open?"
+def _separated_rows(
+    path: Path, text: str, kind: str, names, separator, has_header
+) -> Iterator[tuple[int, dict | str]]:
+    cells, separator = separated.split(text, kind, separator, names.values())
+    header = None if has_header else [str(place + 1) for place in range(cells.width)]
+    for number, record in enumerate(cells.records, 1):
+        if record is None:
+            continue
+        if header is None:
+            header = [cell.strip() for cell in record]
+            _check_header(path, header, names)
+        elif len(record) != len(header):
+            told = "quote a text that holds the separator" if kind == ".csv" else "no text may hold"
+            told += f" ({separator!r})" if kind == ".csv" else " a tab or a line end"
+            yield (
+                number,
+                f"{len(record)} cells; expected {len(header)} ({', '.join(header)}); {told}",
+            )
+        else:
+            yield number, dict(zip(header, record, strict=True))
+    if cells.error:
+        yield (
+            len(cells.records) + 1,
+            f"cannot be split into cells ({cells.error}); is a quotation mark left open?",
+        )
 
 
 def _check_header(path: Path, header: list[str], names) -> None:
@@ -211,8 +295,8 @@ def _check_names(path: Path, wanted: dict, found: list[str], labels) -> None:
             hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise DataError(
                 f"{path}, row 1: no column {name!r}; found {', '.join(map(repr, found))}.{hint} "
-                "Name the columns in the first row, or map them: columns={'text': 'name in the "
-                "file', …}."
+                f"Name the columns in the first row, or say what {name!r} is called there. If "
+                'there is no header, say so, and the columns are called "1", "2", …'
             )
 
 
@@ -223,7 +307,7 @@ def _row(found: dict, wanted: dict[str, str], labels) -> tuple[dict, list[str]]:
         if name == "label" and labels is not None:
             row[name], problem = _label(value, list(labels))
         elif isinstance(value, str):
-            row[name], problem = value, "" if value.strip() else "empty; expected text"
+            row[name], problem = value, text_problem(value)
         elif source not in found:
             problem = "missing"
         elif value is None or (isinstance(value, float) and not math.isfinite(value)):
@@ -233,6 +317,18 @@ def _row(found: dict, wanted: dict[str, str], labels) -> tuple[dict, list[str]]:
         if problem:
             wrong.append(f"column {source!r}: {problem}")
     return row, wrong
+
+
+def text_problem(value: str) -> str:
+    """What is wrong with a text: that it is empty, or has half of a character; else ""."""
+    if not value.strip():
+        return "empty; expected text"
+    if half := _SURROGATE.search(value):
+        return (
+            f"character {half.start() + 1} is half of one (a lone surrogate, \\u"
+            f"{ord(half.group()):04x}); take it out, or write the character anew"
+        )
+    return ""
 
 
 def _label(value, labels: list[str]) -> tuple[int | None, str]:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from course import data, runtime
-from course.data.formats import lines
 from course.data.registry import REGISTRY
+from course.data.tables import text_lines
 
 MOST = 4096  # sentences of a document; a longer text becomes several
+TEXTS = (".txt", ".md", ".text")  # files of a folder that are read
 TOKENIZED = 20_000  # sentences that are tokenized at a time
 
 _ENDS = (
@@ -48,7 +49,7 @@ def documents(sources):
             need be with its split and its column: "world-stories", "imdb/unsupervised",
             "world-summaries/train/summary"; else they are "train" and "text". A row is a document;
             of running text (WikiText) a row is a line. A path is that of a text file, plain, .gz or
-            .xz. In running text and files an empty line ends a document, unless that is a single
+            .xz, or of a folder of them (.txt, .md), each a document at least. In running text and files an empty line ends a document, unless that is a single
             sentence so far, such as a heading.
 
     Yields:
@@ -88,10 +89,21 @@ def _column(name, split, column):
 
 
 def _lines(path):
-    for row, text, problem in lines(path):
-        if problem:
-            raise data.DataError(f"{path}, row {row}: {problem}.")
-        yield text
+    """The lines of a file, or of each text of a folder, with an empty one between two files."""
+    if not path.is_dir():
+        yield from text_lines(path)
+        return
+    found = sorted(p for p in path.rglob("*") if p.is_file() and _is_text(p))
+    if not found:
+        raise data.DataError(f"{path}: no text in this folder; expected files {', '.join(TEXTS)}.")
+    for file in found:
+        yield from text_lines(file)
+        yield ""
+
+
+def _is_text(path):
+    name = path.name.lower().removesuffix(".gz").removesuffix(".xz")
+    return not path.name.startswith(".") and name.endswith(TEXTS)
 
 
 def _groups(texts, running):
