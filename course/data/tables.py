@@ -227,7 +227,8 @@ def text_lines(path: str | Path) -> Iterator[str]:
             return
         # Only these end a line: U+2028 and U+0085 occur in texts.
         with io.TextIOWrapper(open_binary(path), "utf-8-sig", newline=None) as text:
-            for row, line in enumerate(text, 1):
+            for line in text:
+                row += 1
                 yield line.removesuffix("\n")
     except UnicodeDecodeError as error:
         raise DataError(

@@ -49,8 +49,9 @@ def documents(sources):
             need be with its split and its column: "world-stories", "imdb/unsupervised",
             "world-summaries/train/summary"; else they are "train" and "text". A row is a document;
             of running text (WikiText) a row is a line. A path is that of a text file, plain, .gz or
-            .xz, or of a folder of them (.txt, .md), each a document at least. In running text and files an empty line ends a document, unless that is a single
-            sentence so far, such as a heading.
+            .xz, or of a folder of them (.txt, .md), each a document at least. In running text and
+            files an empty line ends a document, unless that is a single sentence so far, such as a
+            heading.
 
     Yields:
         Lists of sentences.
