@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from course.cli.commands import Command
+from course.cli.translation_data import languages
+
 train_app = typer.Typer(
     help="Trains a model; run again, it goes on where it was.", no_args_is_help=True
 )
@@ -41,12 +44,33 @@ def starting():
         raise typer.Exit(130) from None
 
 
-@train_app.command()
+@train_app.command(cls=Command)
 def translation(
-    out: Annotated[Path, typer.Option(help="The run's folder.")],
-    data: Annotated[str, typer.Option(help="A data set of pairs: `course data list`.")],
-    pair: Annotated[str, typer.Option(help="Source and target.")] = "en-de",
-    test: Annotated[list[str] | None, typer.Option(help="Splits to score at the end.")] = None,
+    data: Annotated[
+        list[str],
+        typer.Option(
+            help="A data set of pairs (`course data list`), or your own: one .csv, .tsv or .jsonl, "
+            "or two files of aligned lines."
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    pair: Annotated[str, typer.Option(help="Source and target language.")] = "en-de",
+    source: Annotated[str | None, typer.Option(help="The source's column in a table.")] = None,
+    target: Annotated[str | None, typer.Option(help="The target's column in a table.")] = None,
+    validation: Annotated[
+        list[str] | None, typer.Option(help="Validation pairs, as --data; else some are held out.")
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(help="Splits of a data set, or test pairs of your own, to score in the end."),
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="The character between cells of a table; found if none.")
+    ] = None,
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="The first row is a pair; columns are 1, 2, …")
+    ] = False,
+    check_only: Annotated[bool, typer.Option("--check", help="Only check the data.")] = False,
     num_beams: Annotated[int, typer.Option(help="Beams when scoring; 1 is greedy.")] = 4,
     setting: Annotated[
         list[str] | None,
@@ -56,33 +80,71 @@ def translation(
     ] = None,
     deterministic: Annotated[bool, typer.Option(help="The same bits in every run.")] = False,
 ):
-    """Trains a Transformer to translate, and scores it on test splits."""
-    source, _, target = pair.partition("-")
+    """Trains a Transformer to translate, checks the data first, and scores it in the end."""
     with starting():
         from course import translation
+        from course.cli import translation_data
 
-        recipe = recipe_from(translation.Recipe, setting or ())
-        pairs, validation = (
-            translation.load_pairs(data, split, source, target) for split in ("train", "validation")
-        )
+        if out is None and not check_only:
+            raise ValueError("--out is missing: the folder where the run is to live.")
+        recipe = recipe_from(translation.Recipe, setting or (), output_dir=out and str(out))
+        own_options = {"--source": source, "--target": target, "--separator": separator}
+        own_options |= {"--no-header": no_header or None, "--validation": validation or None}
+        if translation_data.is_named(data):
+            chosen = [name for name, value in own_options.items() if value is not None]
+            if chosen:
+                raise ValueError(f"{', '.join(chosen)}: for files of your own, not for {data[0]}.")
+            splits = translation_data.named(data[0], pair, test or ())
+            if check_only:
+                typer.echo(f"{data[0]}: " + ", ".join(f"{n} {len(p):,}" for n, p in splits.items()))
+        else:
+            if (source is None) != (target is None):
+                raise ValueError("--source and --target: give both columns, or neither.")
+            splits = translation_data.own(
+                data,
+                pair,
+                columns=source and (source, target),
+                separator=_character(separator),
+                header=not no_header,
+                validation=validation,
+                tests=test,
+                check=check_only,
+            )
+        if check_only:
+            return
         translator, log = translation.train_translator(
-            recipe, pairs, out, validation=validation, deterministic=deterministic, verbose=1
+            recipe,
+            splits.pop("train"),
+            validation=splits.pop("validation"),
+            deterministic=deterministic,
+            verbose=1,
+            say=lambda line: typer.echo(f"note: {line}"),
         )
-        for split in test or ():
-            tests = translation.load_pairs(data, split, source, target)
+        if not translation_data.is_named(data) and not test:
+            translation_data.save_test(splits["test"], out)
+            typer.echo(f"note: the held-out test pairs are in {out / 'test.tsv'}")
+        for split, tests in splits.items():
             found = translator([text for text, _ in tests], num_beams=num_beams)
             references = [reference for _, reference in tests]
             scores = {
-                "BLEU": translation.bleu(found, references, language=target),
+                "BLEU": translation.bleu(found, references, language=languages(pair)[1]),
                 "chrF": translation.chrf(found, references),
             }
             for name, score in scores.items():
                 typer.echo(f"{split:24} {name} {score['score']:.2f}  {score['signature']}")
     last = log[-1]
-    typer.echo(f"{last['step']} steps in {last['seconds']:.0f} s; the run is in {out}")
+    typer.echo(
+        f"{last['step']} steps in {last['seconds']:.0f} s; the run is in {out}\n"
+        f'now translate: course translate {out} "a sentence"'
+    )
 
 
-@train_app.command()
+def _character(separator):
+    """A separator as it is written on a command line, where a tab is hard to type."""
+    return {"\\t": "\t", "tab": "\t"}.get(separator, separator)
+
+
+@train_app.command(cls=Command)
 def bert_pretrain(
     out: Annotated[Path, typer.Option(help="The run's folder.")],
     data: Annotated[
@@ -126,7 +188,7 @@ def bert_pretrain(
     typer.echo(f"{updates} updates in {seconds:.0f} s; the model is in {out / 'bert'}")
 
 
-@train_app.command()
+@train_app.command(cls=Command)
 def classify(
     data: Annotated[str, typer.Argument(help="A data set, or a .csv, .tsv or .jsonl of your own.")],
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
@@ -159,7 +221,7 @@ def classify(
             raise ValueError(f'--drop-seen {drop_seen}: choose "whole" or "inside".')
         if out is None and not check_only:
             raise ValueError("--out is missing: the folder where the run is to live.")
-        recipe = recipe_from(fine_tuning.Recipe, setting or (), output_dir=str(out))
+        recipe = recipe_from(fine_tuning.Recipe, setting or (), output_dir=out and str(out))
         columns = {"text": text, "text2": text2, "label": label}
         task = fine_tuning.read_task(
             data, validation=validation, tests=test or (), seed=recipe.seed, **columns

@@ -9,6 +9,7 @@ trained model, `scores` BLEU and chrF (6.1). The schedules and what keeps a run 
 from course.training import InverseSquareRoot, WarmupLinear
 from course.translation.bleu import bleu, chrf
 from course.translation.loss import TeacherForcing, label_smoothed_loss, masked_accuracy
+from course.translation.own_pairs import read_pairs, split_pairs
 from course.translation.pairs import load_pairs
 from course.translation.recipe import (
     Recipe,
@@ -32,6 +33,8 @@ __all__ = [
     "load_translator",
     "masked_accuracy",
     "pair_batches",
+    "read_pairs",
+    "split_pairs",
     "train_translator",
     "translate",
 ]

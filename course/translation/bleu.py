@@ -28,6 +28,8 @@ def chrf(hypotheses, references):
 
 
 def _score(metric, hypotheses, references):
+    if isinstance(hypotheses, str) or isinstance(references, str):
+        raise TypeError("hypotheses and references are lists of strings; one string was given.")
     hypotheses, references = list(hypotheses), list(references)
     if len(hypotheses) != len(references) or not references:
         raise ValueError(

@@ -16,14 +16,29 @@ def load_pairs(name, split, source="en", target="de"):
         split: "train", "validation" (or what the data set calls it), "test", … Of a data set that
             nobody has divided, "test" is a tenth and "validation" a twentieth, and pairs that share
             a sentence, whole and of either language, are in one split.
-        source, target: the languages; the embedded world has one direction a data set.
+        source, target: the languages, in either order.
+
+    Raises:
+        ValueError: if there is no such split, or the data set lacks a language.
     """
-    splits = data.describe(name).splits
+    card = data.describe(name)
+    if "target" not in card.columns and not {source, target} & set(card.columns):
+        fit = [n for n in data.names() if data.describe(n).task == "translation"]
+        raise data.DataError(f"{name} has no sentence pairs. These have: {', '.join(fit)}.")
+    if {source, target} - set(card.languages) or source == target:
+        told = " and ".join(card.languages)
+        raise data.DataError(
+            f"{name} has the languages {told}; the pair {source}-{target} was asked for. Choose "
+            f"two of them, for example {card.languages[0]}-{card.languages[1]}."
+        )
+    splits = card.splits
     if split in _VALIDATION:
         split = next((known for known in _VALIDATION if known in splits), split)
     undivided = split not in splits and list(splits) == ["all"]
     found = data.load(name, "all" if undivided else split)
-    columns = ("source", "target") if "source" in found[0] else (source, target)
+    columns = (source, target)
+    if "source" in found[0]:
+        columns = ("source", "target") if source == card.languages[0] else ("target", "source")
     pairs = [tuple(row[column] for column in columns) for row in found]
     if undivided:
         wanted = {"train": range(3, _PARTS), "validation": (2,), "test": (0, 1)}

@@ -110,6 +110,7 @@ def train_translator(
     callbacks=(),
     deterministic=False,
     verbose="auto",
+    say=None,
 ):
     """Learns a vocabulary and trains a Transformer; call it again to go on after a stop.
 
@@ -122,6 +123,7 @@ def train_translator(
         callbacks: more Keras callbacks; an epoch is a round of `recipe.round_steps`.
         deterministic: whether operations have to give the same bits in every run. Slower.
         verbose: see `training.train`.
+        say: called with lines on what is used, cut and left out.
 
     Returns:
         The `Translator` of the averaged last checkpoints, and the log (see `training.train`).
@@ -141,7 +143,16 @@ def train_translator(
         too_long="drop",
         max_length=min(LONGEST, recipe.max_tokens),
     )
+    longest = min(LONGEST, recipe.max_tokens)
+    if say is not None:
+        used = len(pairs) - batches.num_too_long
+        say(
+            f"{used:,} of {len(pairs):,} training pairs are used; {batches.num_too_long:,} with a "
+            f"side over {longest} tokens are dropped"
+        )
     asked, recipe = recipe, recipe.resolved(len(batches), folder)
+    if say is not None and asked.warmup_steps is None:
+        say(f"{recipe.max_steps:,} updates, of them {recipe.warmup_steps:,} of warm-up")
     # A run may be prolonged, until its end has begun.
     lasting = replace(asked, warmup_steps=recipe.warmup_steps)
     settings = lasting.run_settings("max_steps", "epochs", "cooldown_steps")
@@ -159,6 +170,8 @@ def train_translator(
             too_long="cut",
             max_length=min(LONGEST, recipe.max_tokens),
         )
+        if say is not None and validation.num_too_long:
+            say(f"{validation.num_too_long:,} validation pairs are cut to {longest} tokens")
     log = training.train(
         model,
         batches,

@@ -35,9 +35,19 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
         max_tokens: ids of a batch of sources, padding included.
 
     Returns:
-        A list of strings. A translation ends at 1.5 times the length of its padded source plus 10.
+        A list of strings, of an empty text an empty one. A translation ends at 1.5 times the length
+        of its padded source plus 10.
     """
-    texts = list(texts)
+    if isinstance(texts, str):
+        raise TypeError("texts is a list of strings; one string was given.")
+    given = list(texts)
+    texts = [text for text in given if text.strip()]
+    if len(texts) < len(given):  # of nothing, nothing is said
+        options = {"num_beams": num_beams, "length_penalty": length_penalty}
+        found = iter(translate(model, tokenizer, texts, **options, max_tokens=max_tokens))
+        return [next(found) if text.strip() else "" for text in given]
+    if not texts:
+        return []
     sources = [ids[1:] for ids in tokenizer.encode_batch(texts)]
     batches = TokenBatches(
         sources,
