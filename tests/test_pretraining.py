@@ -1017,7 +1017,7 @@ def test_a_killed_run_ends_as_one_that_was_not(course, tmp_path):
 
 @pytest.mark.parametrize(
     ("more", "says"),
-    [(("--set", "layers=2"), "there is no 'layers'"), (("--data", "no.txt"), "cannot be read")],
+    [(("--set", "layers=2"), "there is no 'layers'"), (("--data", "no.txt"), "no such file")],
 )
 def test_a_setting_or_a_text_that_does_not_exist_is_refused(tmp_path, more, says):
     from typer.testing import CliRunner
