@@ -135,6 +135,11 @@ def masked_softmax(scores, attention_mask=None, score_bias=None):
     return ops.cast(weights, dtype)
 
 
+def _places(start, x):
+    """The positions of `(batch, heads, length, d_head)`; None, from 0 on, where that is known."""
+    return None if isinstance(start, int) and start == 0 else start + ops.arange(ops.shape(x)[2])
+
+
 def combine_masks(mask, other):
     """What both masks allow; the first may be None."""
     return other if mask is None else ops.logical_and(mask, other)
@@ -300,7 +305,7 @@ class MultiHeadAttention(keras.layers.Layer):
         """
         query = self.split_heads(self.query_dense(query))
         if self.positions == "rotary":
-            query = encodings.rotary(query, start + ops.arange(ops.shape(query)[2]))
+            query = encodings.rotary(query, _places(start, query))
         return query
 
     def keys_and_values(self, key, value=None, start=0):
@@ -317,7 +322,7 @@ class MultiHeadAttention(keras.layers.Layer):
         value = self.split_heads(self.value_dense(key if value is None else value))
         key = self.split_heads(self.key_dense(key))
         if self.positions == "rotary":
-            key = encodings.rotary(key, start + ops.arange(ops.shape(key)[2]))
+            key = encodings.rotary(key, _places(start, key))
         return key, value
 
     def attend(

@@ -1,7 +1,9 @@
 """check, hint, solution and grade: what a student calls."""
 
+import contextlib
 import inspect
 import os
+import sys
 
 from course import exercises
 from course.checks.examiner import examine_here
@@ -38,7 +40,8 @@ def check(answer=_NOTHING, exercise=None):
         unwritten = "NotImplementedError" in _text_of(declared, answer)
         return show_unwritten(declared, *() if unwritten else (AS_GIVEN,)).show()
     try:
-        report = examine_here(declared, answer, PUBLIC_SEED)
+        with _library_parts():
+            report = examine_here(declared, answer, PUBLIC_SEED)
     except KeyboardInterrupt as stopped:
         return naming.say(_stopped(stopped))
     if is_unwritten(report) and not notice:
@@ -47,6 +50,8 @@ def check(answer=_NOTHING, exercise=None):
         notice += " What is checked here is the version before it. Mend the cell and run it first."
     else:
         _save(report)
+        if report.passed:
+            _keep(declared, answer)
     show_report(report, notice, () if report.passed else _next_steps(declared)).show()
 
 
@@ -118,7 +123,14 @@ def grade(exercise_id):
     declared = exercises.find(exercise_id)
     answer = _object(declared.defines, declared)
     seed = int(os.environ.get("COURSE_SEED", PUBLIC_SEED))
-    return float(examine_here(declared, answer, seed).points)
+    with _library_parts():
+        return float(examine_here(declared, answer, seed).points)
+
+
+def _library_parts():
+    """A check is of one answer: what stands around it is the library's, whatever is in use."""
+    switch = sys.modules.get("course.lab.use_mine.switch")
+    return switch.library() if switch else contextlib.nullcontext()
 
 
 def _object(answer, declared):
@@ -159,6 +171,14 @@ def _save(report):
             f"{error.strerror or error}. Your answer is safe in the notebook. Set COURSE_HOME to a "
             "folder that can be written."
         )
+
+
+def _keep(declared, answer):
+    """Keeps an answer that passed, so that later lessons can run on it: `setup(..., mine=True)`."""
+    from course.lab.use_mine import store
+
+    with contextlib.suppress(store.NotKept, OSError):
+        store.keep(declared, answer)
 
 
 def _next_steps(declared):

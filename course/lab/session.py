@@ -9,7 +9,7 @@ from course.lab.display import Shown, escape, shell, table
 
 
 @naming.understood
-def setup(lesson=None, save_to_drive=False, solutions=True):
+def setup(lesson=None, save_to_drive=False, solutions=True, mine=False):
     """Gets a notebook ready: picks the backend, imports Keras quietly, says what it found.
 
     It is called like this: `setup("attention")`.
@@ -20,6 +20,8 @@ def setup(lesson=None, save_to_drive=False, solutions=True):
             outlive the session. Colab asks for your permission.
         solutions: whether `solution(...)` may show solutions after three tries; a handout of an
             instructor may say False.
+        mine: whether models run on your own parts, those of every exercise that has passed its
+            check and passes it again now; `use_library()` goes back.
     """
     if lesson is None:
         names = ", ".join(f'"{name}"' for name in exercises.lessons())
@@ -51,6 +53,10 @@ def setup(lesson=None, save_to_drive=False, solutions=True):
     text = "\n".join(f"{name:12}{value}" for name, value in rows)
     html = table(("", ""), rows, caption=f"Ready: {about.title}")
     Shown(text, html + f"<p>{escape('Run the cells from top to bottom.')}</p>").show()
+    if mine:
+        from course.lab.use_mine import load_all
+
+        load_all()
 
 
 def _use_drive():
