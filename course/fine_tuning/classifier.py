@@ -70,8 +70,8 @@ class BertClassifier(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        encoder = keras.saving.deserialize_keras_object(config.pop("encoder"))
-        return cls(encoder, **config)
+        encoder = keras.saving.deserialize_keras_object(config["encoder"])
+        return cls(**config | {"encoder": encoder})
 
 
 class _Confusion(keras.metrics.Metric):

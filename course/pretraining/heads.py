@@ -20,7 +20,8 @@ class _OverEncoder(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        return cls(keras.saving.deserialize_keras_object(config.pop("encoder")), **config)
+        encoder = keras.saving.deserialize_keras_object(config["encoder"])
+        return cls(**config | {"encoder": encoder})  # the caller's config stays as it is
 
 
 @keras.saving.register_keras_serializable("course")

@@ -97,8 +97,8 @@ class BertForQuestionAnswering(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        encoder = keras.saving.deserialize_keras_object(config.pop("encoder"))
-        return cls(encoder, **config)
+        encoder = keras.saving.deserialize_keras_object(config["encoder"])
+        return cls(**config | {"encoder": encoder})
 
 
 def cross_entropy(places, logits):
