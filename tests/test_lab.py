@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +130,36 @@ def test_a_name_means_the_exercise_of_this_lesson_before_one_of_another(monkeypa
 
 def cube(x):
     return x**3
+
+
+def test_the_smallest_counterexample_is_shown_with_its_cells_marked():
+    report = interactive.examine_here(exercises.find("start.double"), squared, 0)
+    found = SimpleNamespace(
+        inputs=(
+            SimpleNamespace(name="x", value=np.array([[1, 2]]), how=""),
+            SimpleNamespace(name="mask", value=np.ones((2, 2), bool), how="true"),
+        ),
+        yours=np.array([[1, 4]]),
+        expected=np.array([[2, 4]]),
+        part="",
+        differs=np.array([[True, False]]),
+        text=lambda: "x = 1 2\nYours: 1* 4\nExpected: 2 4",
+    )
+    shown = interactive.show_report(_With(report, found))
+    html = shown._repr_html_()
+    assert "Yours: 1* 4" in str(shown)
+    assert "mask: all True (2, 2)" in html
+    assert html.count("◆ 1<") == 1 and html.count("◆ 2<") == 1 and "◆ 4" not in html
+
+
+class _With:
+    """A report with a counterexample."""
+
+    def __init__(self, report, counterexample):
+        self._report, self.counterexample = report, counterexample
+
+    def __getattr__(self, name):
+        return getattr(self._report, name)
 
 
 def test_html_of_a_check_is_escaped():

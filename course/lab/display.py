@@ -149,15 +149,19 @@ def small_slices(got, expected, limit=64):
     return np.atleast_2d(got), np.atleast_2d(expected), where
 
 
-def grid(array, other, caption):
-    """An array as an HTML table; entries that differ from `other` carry a sign and a ground."""
+def grid(array, other, caption, differs=None):
+    """An array as an HTML table; entries that differ from `other` carry a sign and a ground.
+
+    `differs`, booleans of the same shape, says which they are where the caller knows better.
+    """
     rows = ""
-    for row, other_row in zip(array, other, strict=True):
+    for i, (row, other_row) in enumerate(zip(array, other, strict=True)):
         cells = ""
-        for entry, wanted in zip(row, other_row, strict=True):
+        for j, (entry, wanted) in enumerate(zip(row, other_row, strict=True)):
             same = entry == wanted or (
                 entry.dtype.kind == "f" and np.isclose(entry, wanted, rtol=1e-4, atol=1e-5)
             )
+            same = same if differs is None else not differs[i, j]
             text = number(entry)
             cells += '<td style="text-align:right;padding:1px 8px">'
             cells += f"{text}</td>" if same else f"{badge(f'◆ {text}', BAD)}</td>"

@@ -17,6 +17,12 @@ __all__ = ["check", "grade", "hint", "predict", "show_report", "solution"]
 PUBLIC_SEED = 0
 AS_GIVEN = "As given, not changed yet. Find the mistakes, change the cell, run it, and check again."
 ENOUGH = 3  # hints seen, or checks failed, after which the solution is offered
+# An examiner that can look for the smallest failing input is asked to.
+_SMALLEST = (
+    {"counterexample": True}
+    if "counterexample" in inspect.signature(examine_here).parameters
+    else {}
+)
 _hints_shown = {}
 _NOTHING = object()
 
@@ -41,7 +47,7 @@ def check(answer=_NOTHING, exercise=None):
         return show_unwritten(declared, *() if unwritten else (AS_GIVEN,)).show()
     try:
         with _library_parts():
-            report = examine_here(declared, answer, PUBLIC_SEED)
+            report = examine_here(declared, answer, PUBLIC_SEED, **_SMALLEST)
     except KeyboardInterrupt as stopped:
         return naming.say(_stopped(stopped))
     if is_unwritten(report) and not notice:

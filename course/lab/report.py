@@ -65,10 +65,44 @@ def show_report(report, notice="", next_steps=()):
     if verdict.detail:
         html += f"<p style='margin:4px 0'>{escape(verdict.detail)}</p>"
     text, arrays = _side_by_side(verdict)
+    smallest = getattr(report, "counterexample", None)
+    if smallest is not None:
+        if np.size(verdict.got) > FEW:  # the smaller input says it better
+            text, arrays = [], ""
+        text = [*text, *smallest.text().splitlines()]
+        arrays += _smallest(smallest)
     lines += [*text, *next_steps]
     html += arrays
     html += "".join(f"<p style='margin:4px 0'>{_with_code(line)}</p>" for line in next_steps)
     return Shown("\n".join(lines), box(BAD, html))
+
+
+FEW = 8  # numbers that a reader compares at a glance
+_HOW = {"zeros": "zeros", "ones": "ones", "identity": "the identity", "true": "all True"}
+
+
+def _smallest(counterexample):
+    """The smallest failing input as tables; entries that differ carry a sign and a ground."""
+    part = f", {counterexample.part}" if counterexample.part else ""
+    html = "<p style='margin:8px 0 0'>A smaller input on which it fails in the same way:</p>"
+    for given in counterexample.inputs:
+        word = f"{given.name}: {_HOW.get(given.how, given.how)} {np.shape(given.value)}"
+        html += f"<p style='margin:4px 0'>{escape(word)}</p>" if given.how else ""
+    for given in counterexample.inputs:
+        html += "" if given.how else _value(given.value, given.name)
+    html += "<br>" + _value(counterexample.yours, f"Yours{part}", counterexample.differs)
+    return html + _value(counterexample.expected, f"Expected{part}", counterexample.differs)
+
+
+def _value(value, caption, differs=None):
+    """An array as a table, anything else as text."""
+    array = np.asarray(value) if isinstance(value, np.ndarray | np.generic | int | float) else None
+    if array is None or array.dtype.kind not in "biuf" or not array.size:
+        return f"<p style='margin:4px 0'>{escape(f'{caption}: {value!r}')}</p>"
+    shape = f" {array.shape}" if array.ndim > 2 else ""
+    rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
+    other = None if differs is None else np.asarray(differs, bool).reshape(rows.shape)
+    return grid(rows, rows, caption + shape, other)
 
 
 def _with_code(line):
