@@ -8,12 +8,14 @@ import ast
 import inspect
 import re
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from course import runner, runtime
+from course.checks.counterexample import smallest
 from course.checks.declaration import ADVICE, Verdict
 from course.checks.explaining import VAGUE, explain
 from course.checks.judges import sentence_case
+from course.checks.properties import size
 
 FAILURES = {
     "missing": "missing",
@@ -126,6 +128,7 @@ class Report:
             "mistakes": list(self.mistakes),
             "together": self.together,
             "message": self.message,
+            "counterexample": self.counterexample.as_json() if self.counterexample else None,
         }
 
 
@@ -221,10 +224,46 @@ def forbidden_in(source, names):
     return list(dict.fromkeys(found))
 
 
-def examine_here(exercise, answer, seed=0):
-    """Examines an object of this process with the runner in place, as `check` does."""
+def examine_here(exercise, answer, seed=0, counterexample=False):
+    """Examines an object of this process with the runner in place, as `check` does.
+
+    Args:
+        exercise: the `Exercise`.
+        answer: the student's function or class.
+        seed: the seed from which probes draw.
+        counterexample: whether to look for the smallest input that still fails, too.
+    """
     try:
         source = inspect.getsource(answer)
     except (OSError, TypeError):
         source = None
-    return examine(exercise, lambda plan: runner.carry_out(plan, answer), seed, source)
+
+    def execute(plan):
+        return runner.carry_out(plan, answer)
+
+    report = examine(exercise, execute, seed, source)
+    return with_counterexample(report, execute) if counterexample else report
+
+
+def with_counterexample(report, execute):
+    """The report with the smallest input on which a failure is told again.
+
+    The grader never calls it: its feedback shows no inputs.
+    """
+    failures = [
+        (probe, reached.verdict)
+        for probe, reached in zip(report.exercise.probes, report.probes, strict=False)
+        if not reached.verdict.passed and reached.verdict.evidence is not None
+    ]
+    # The failures that show the mistake which is told, the smallest of them first.
+    telling = [(p, v) for p, v in failures if set(report.mistakes) & set(v.mistakes)] or failures
+    if not telling:
+        return report
+    probe, verdict = min(telling, key=lambda one: size(one[1].evidence.inputs))
+    wanted = set(report.mistakes) & set(verdict.mistakes) or verdict.mistakes
+    inputs = verdict.evidence.inputs
+    try:
+        found = smallest(report.exercise, probe, inputs, execute, wanted)
+    except Exception:  # a student's code may do anything on the second call
+        found = None
+    return replace(report, counterexample=found)

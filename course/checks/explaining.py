@@ -60,7 +60,10 @@ class Hearing:
         """(failures that it explains, probes that contradict it)."""
         speak_for = sum(mistake in verdict.mistakes for verdict in self.failed)
         against = sum(
-            agreeing is not None and mistake not in agreeing and _knows(verdict, mistake)
+            agreeing is not None
+            and mistake not in agreeing
+            and mistake not in verdict.mistakes
+            and _knows(verdict, mistake)
             for verdict, agreeing in zip(self.verdicts, self.judged, strict=True)
         )
         if any(mistake in verdict.mistakes for verdict in self.failed if verdict.evidence is None):
@@ -72,8 +75,26 @@ class Hearing:
         """Mistakes that more failures speak for than probes against, the likeliest first."""
         named = dict.fromkeys(m for verdict in self.failed for m in verdict.mistakes)
         balances = {m: self.balance(m) for m in named if m in self.known}
-        alive = [m for m, (speak_for, against) in balances.items() if speak_for >= against]
+        alive = [
+            m
+            for m, (speak_for, against) in balances.items()
+            if speak_for >= against and not (speak_for == 1 and self.speaks_against(m))
+        ]
         return tuple(sorted(alive, key=lambda m: balances[m][1] - balances[m][0]))
+
+    def speaks_against(self, mistake):
+        """Whether a failure that nothing explains contradicts it.
+
+        A name that one probe alone suggests may be chance, and no name is better than a wrong one.
+        """
+        return any(
+            verdict.mistakes[0] not in self.known
+            and agreeing is not None
+            and mistake not in agreeing
+            and _knows(verdict, mistake)
+            for verdict, agreeing in zip(self.verdicts, self.judged, strict=True)
+            if not verdict.passed
+        )
 
     def pair(self):
         """Two mistakes that explain everything together, or ()."""

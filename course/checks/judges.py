@@ -173,7 +173,7 @@ class Evidence:
         silent, explaining = set(), set()
         for name, suspect in self.judge.suspects.items():
             fits = [self.fits(form) for form in forms(suspect)]
-            if any(fits):
+            if any(fits) or self.fits_a_variant(suspect):
                 explaining.add(name)
             elif None in fits:
                 # A suspect that cannot be told apart here neither explains nor excuses anything.
@@ -188,16 +188,21 @@ class Evidence:
             silent |= self.judge.mends.keys()  # there is nothing to mend
         return frozenset(explaining | silent), named
 
+    def fits_a_variant(self, suspect):
+        """Whether the suspect fits beside a setting that is no mistake by itself."""
+        base = getattr(self.judge.reference, "function", self.judge.reference)
+        pairs = (together(f, v, base) for f in forms(suspect) for v in self.judge.variants)
+        return any(both is not None and self.fits(both) for both in pairs)
+
     def pairs(self):
         """Pairs of suspects that together return what came back: [(ids, function)]."""
         singles = [
             (name, form) for name, suspect in self.judge.suspects.items() for form in forms(suspect)
         ]
-        others = [(None, variant) for variant in self.judge.variants]
         base = getattr(self.judge.reference, "function", self.judge.reference)
         found, tried = [], 0
         for at, (name, one) in enumerate(singles):
-            for other_name, other in [*singles[at + 1 :], *others]:
+            for other_name, other in singles[at + 1 :]:
                 both = None if name == other_name else together(one, other, base)
                 if both is None:
                     continue
@@ -205,7 +210,7 @@ class Evidence:
                 if tried > MOST_PAIRS:
                     return found
                 if self.fits(both):
-                    found.append((tuple(filter(None, (name, other_name))), both))
+                    found.append(((name, other_name), both))
         return found
 
 
