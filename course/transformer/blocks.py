@@ -26,7 +26,9 @@ class LayerNorm(keras.layers.LayerNormalization):
     """
 
     def call(self, inputs):
-        return kernels.layer_norm(inputs, self.gamma, self.beta, self.epsilon)
+        # Keras hands this layer's inputs over as they are, in whatever dtype.
+        outputs = kernels.layer_norm(inputs, self.gamma, self.beta, self.epsilon)
+        return ops.cast(outputs, self.compute_dtype)
 
 
 def layer_norm(epsilon, dtype, name):
