@@ -8,15 +8,17 @@ Masks are boolean and True means "may attend" or "is a real token", everywhere i
 
 import contextlib
 import functools
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
 from course import kernels
 from course import positions as encodings
+from course.runtime.types import Tensor
 
 
-def causal_mask(length):
+def causal_mask(length: Tensor | int) -> Tensor:
     """Lets each position look at itself and at what came before it.
 
     Args:
@@ -32,7 +34,7 @@ def causal_mask(length):
     return position[:, None] >= position[None, :]
 
 
-def padding_mask(token_ids, pad_id=0):
+def padding_mask(token_ids: Tensor, pad_id: int = 0) -> Tensor:
     """Says which tokens are real and which only fill up the batch.
 
     Args:
@@ -47,15 +49,15 @@ def padding_mask(token_ids, pad_id=0):
 
 
 def scaled_dot_product_attention(
-    query,
-    key,
-    value,
-    attention_mask=None,
-    return_weights=False,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None = None,
+    return_weights: bool = False,
     *,
-    dropout=None,
-    score_bias=None,
-):
+    dropout: Callable | None = None,
+    score_bias: Tensor | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
     """softmax(Q Kᵀ / √d_k) V: each query takes a weighted mean of the values.
 
     Every attention of this course is a call of this function.
@@ -102,7 +104,9 @@ def scaled_dot_product_attention(
     return (output, weights) if return_weights else output
 
 
-def masked_softmax(scores, attention_mask=None, score_bias=None):
+def masked_softmax(
+    scores: Tensor, attention_mask: Tensor | None = None, score_bias: Tensor | None = None
+) -> Tensor:
     """Softmax over the keys that a query may see; a row with none of them is exactly 0.
 
     Args:
@@ -140,7 +144,7 @@ def _places(start, x):
     return None if isinstance(start, int) and start == 0 else start + ops.arange(ops.shape(x)[2])
 
 
-def combine_masks(mask, other):
+def combine_masks(mask: Tensor | None, other: Tensor) -> Tensor:
     """What both masks allow; the first may be None."""
     return other if mask is None else ops.logical_and(mask, other)
 

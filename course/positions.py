@@ -12,8 +12,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from course.runtime.types import Tensor
 
-def sinusoidal_encoding(length, d_model, start=0):
+
+def sinusoidal_encoding(length: int, d_model: int, start: int = 0) -> np.ndarray:
     """Waves of d_model / 2 wavelengths, a sine and a cosine of each side by side.
 
     PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos of the same angle. Computed
@@ -45,7 +47,9 @@ def _frequencies(width, base=10_000.0):
     return base ** -(np.arange(0, width, 2, dtype="float64") / width)
 
 
-def rotary(x, positions=None, base=10_000.0, pairs="adjacent"):
+def rotary(
+    x: Tensor, positions: Tensor | None = None, base: float = 10_000.0, pairs: str = "adjacent"
+) -> Tensor:
     """Turns each pair of numbers by an angle that grows with the position.
 
     The dot product of a turned query and a turned key depends on their contents and on the distance
@@ -86,7 +90,7 @@ def rotary(x, positions=None, base=10_000.0, pairs="adjacent"):
     return ops.reshape(turned, ops.shape(x))
 
 
-def alibi_slopes(num_heads):
+def alibi_slopes(num_heads: int) -> np.ndarray:
     """How fast each head forgets with distance: 2^(-8/n), 2^(-16/n), … for n heads.
 
     Args:
@@ -108,7 +112,12 @@ def alibi_slopes(num_heads):
     return np.array(slopes, "float32")
 
 
-def alibi_bias(num_heads, query_length, key_length=None, start=None):
+def alibi_bias(
+    num_heads: int,
+    query_length: Tensor | int,
+    key_length: Tensor | int | None = None,
+    start: Tensor | int | None = None,
+) -> Tensor:
     """A penalty on distance, to be added to the scores before the softmax: -slope · |i - j|.
 
     Args:

@@ -1,9 +1,14 @@
 """What both searches share: prompts, the loop over positions, and batches that shrink."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
 from course import runtime
+from course.decoding.config import GenerationConfig
+from course.runtime.types import Tensor
 
 # Attention over a cache costs its whole length, written or not. So it starts with room for this
 # many ids and doubles: a short sentence does not pay for `max_length`.
@@ -13,7 +18,7 @@ FIRST_ROOM = 16
 STAYS_WHOLE = 0.75
 
 
-def prompts_of(inputs, config):
+def prompts_of(inputs: Any, config: GenerationConfig) -> tuple[Tensor, Tensor]:
     """What each row begins with, and how much of it.
 
     Args:
@@ -36,7 +41,7 @@ def prompts_of(inputs, config):
     return ops.concatenate([prompts, room], axis=1), lengths
 
 
-def generated(ids, lengths, config):
+def generated(ids: Tensor, lengths: Tensor, config: GenerationConfig) -> Tensor:
     """What was generated after the prompts: `(…, width + max_length)` → `(…, max_length)`."""
     if config.start_id is not None:
         return ids[..., 1:]
@@ -44,7 +49,18 @@ def generated(ids, lengths, config):
     return ops.take_along_axis(ids, at, axis=-1)
 
 
-def run_loop(model, inputs, prompts, state, extend, *, config, shortest, shrinks, outputs):
+def run_loop(
+    model: Any,
+    inputs: Any,
+    prompts: Tensor,
+    state: dict,
+    extend: Callable,
+    *,
+    config: GenerationConfig,
+    shortest: int,
+    shrinks: bool,
+    outputs: tuple[str, ...],
+) -> dict:
     """Lets the model read and `extend` choose, position after position, until all rows are done.
 
     Args:
@@ -100,7 +116,9 @@ def _put_back(state, results):
     return {name: ops.scatter_update(results[name], at, state[name]) for name in names}
 
 
-def shrink(model, state, cache, results, num_beams):
+def shrink(
+    model: Any, state: dict, cache: Any, results: dict, num_beams: int
+) -> tuple[dict, Any, dict]:
     """State and cache of the sentences that are not done, once enough are; else as they were."""
 
     def smaller():
@@ -116,7 +134,7 @@ def shrink(model, state, cache, results, num_beams):
     return ops.cond(share <= STAYS_WHOLE, smaller, lambda: (state, cache, results))
 
 
-def may_shrink(model):
+def may_shrink(model: Any) -> bool:
     """Whether sentences that are done may leave the batch: where no shape has to be known."""
     knows_how = hasattr(model, "keep_sources") or not hasattr(model, "reorder_cache")
     return knows_how and keras.backend.backend() == "tensorflow" and not runtime.jit_compile()

@@ -1,6 +1,8 @@
 """One compiled graph for each model and its settings, on TensorFlow and on JAX."""
 
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,13 +10,17 @@ from keras import ops
 
 from course import runtime
 from course.decoding.batch import may_shrink
+from course.decoding.config import GenerationConfig
+from course.runtime.types import Tensor
 
 # A graph whose batch can shrink takes a third longer to make: it has to pay for a batch this large.
 MANY = 16
 _graphs = weakref.WeakKeyDictionary()  # {model: {(function, settings, shapes): compiled}}
 
 
-def run_compiled(function, model, inputs, draws, config):
+def run_compiled(
+    function: Callable, model: Any, inputs: Any, draws: Tensor | None, config: GenerationConfig
+) -> Any:
     """Runs a search: compiled, once for each model and config, unless in a graph already.
 
     Args:
@@ -79,7 +85,7 @@ def _compile(function, model, arrays):
     )
 
 
-def tensors(inputs):
+def tensors(inputs: Any) -> Any:
     """The inputs as tensors of the backend: lists and NumPy integers become int32."""
     if isinstance(inputs, np.ndarray | list):
         inputs = np.asarray(inputs)
@@ -87,7 +93,7 @@ def tensors(inputs):
     return None if inputs is None else keras.tree.map_structure(ops.convert_to_tensor, inputs)
 
 
-def inside_a_graph(inputs):
+def inside_a_graph(inputs: Any) -> bool:
     """Whether the caller is being traced, so that what runs here is a part of its graph."""
     if keras.backend.backend() == "jax":
         import jax

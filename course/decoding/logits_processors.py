@@ -6,11 +6,12 @@ import numpy as np
 from keras import ops
 
 from course import kernels
+from course.runtime.types import Tensor
 
 NEVER = -np.inf
 
 
-def repetition_penalty(logits, ids, penalty):
+def repetition_penalty(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
     """Makes ids that were there before less likely: divides their logits by the penalty.
 
     The paper divides every logit. A negative one would then become more likely, so it is multiplied
@@ -35,7 +36,7 @@ def repetition_penalty(logits, ids, penalty):
     return ops.where(seen, ops.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-def top_k(logits, k):
+def top_k(logits: Tensor, k: int) -> Tensor:
     """Keeps the `k` largest logits of each row and what equals the last of them; -inf elsewhere.
 
     Args:
@@ -51,7 +52,7 @@ def top_k(logits, k):
     return ops.where(logits >= smallest, logits, NEVER)
 
 
-def top_p(logits, p):
+def top_p(logits: Tensor, p: float) -> Tensor:
     """Keeps the fewest of the likeliest ids that together reach probability `p`; -inf elsewhere.
 
     The id that crosses `p` is kept, so that there is always one, and what equals it is kept too.
@@ -75,7 +76,7 @@ def top_p(logits, p):
 _keep_top_k, _keep_top_p = top_k, top_p  # `next_distribution` has arguments of these names
 
 
-def suppress(logits, ids):
+def suppress(logits: Tensor, ids: tuple[int, ...]) -> Tensor:
     """The logits with -inf at ids that are not to be generated.
 
     Args:
@@ -88,7 +89,9 @@ def suppress(logits, ids):
     return ops.where(is_one_of(ops.arange(logits.shape[-1]), ids), NEVER, logits)
 
 
-def best_continuations(logits, n, suppress_ids=()):
+def best_continuations(
+    logits: Tensor, n: int, suppress_ids: tuple[int, ...] = ()
+) -> tuple[Tensor, Tensor]:
     """The `n` likeliest next ids of each row, and how likely they are.
 
     Args:
@@ -114,7 +117,9 @@ def best_continuations(logits, n, suppress_ids=()):
     return ops.cast(ids, "int32"), log_p
 
 
-def next_distribution(logits, temperature=1.0, top_k=None, top_p=None):
+def next_distribution(
+    logits: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> Tensor:
     """The probabilities from which the next id is drawn: temperature, then top-k, then top-p.
 
     Args:
@@ -132,7 +137,7 @@ def next_distribution(logits, temperature=1.0, top_k=None, top_p=None):
     return ops.softmax(logits, axis=-1)
 
 
-def draw(probabilities, uniform):
+def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Ids `(rows,)`, drawn where `uniform` `(rows, 1)` falls in the sum of the probabilities."""
     sums = ops.cumsum(probabilities, axis=-1)
     uniform = ops.minimum(uniform, 1 - 2.0**-24)  # float32 may round up to 1
@@ -140,6 +145,6 @@ def draw(probabilities, uniform):
     return ops.argmax(reached, axis=-1)  # the first
 
 
-def is_one_of(ids, chosen):
+def is_one_of(ids: Tensor, chosen: tuple[int, ...]) -> Tensor:
     """Where `ids` are one of the integers `chosen`: boolean, of the shape of `ids`."""
     return functools.reduce(ops.logical_or, [ids == each for each in chosen])

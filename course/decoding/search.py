@@ -1,15 +1,25 @@
 """The two searches: one row for each sentence, and beams side by side."""
 
 import functools
+from typing import Any
 
 from keras import ops
 
 from course.decoding import logits_processors
 from course.decoding.batch import generated, prompts_of, run_loop
+from course.decoding.config import GenerationConfig
 from course.decoding.logits_processors import NEVER
+from course.runtime.types import Tensor
 
 
-def generate(model, inputs, draws, config, shortest=1, shrinks=False):
+def generate(
+    model: Any,
+    inputs: Any,
+    draws: Tensor | None,
+    config: GenerationConfig,
+    shortest: int = 1,
+    shrinks: bool = False,
+) -> Tensor:
     """Greedy search, or sampling where there are `draws`: one row for each sentence.
 
     Args:
@@ -61,7 +71,14 @@ def _extend_rows(t, logits, state, *, config):
     return state | {"ids": ids, "done": ops.logical_or(done, ended)}, None
 
 
-def beam_search(model, inputs, draws, config, shortest=1, shrinks=False):
+def beam_search(
+    model: Any,
+    inputs: Any,
+    draws: Tensor | None,
+    config: GenerationConfig,
+    shortest: int = 1,
+    shrinks: bool = False,
+) -> tuple[Tensor, Tensor]:
     """Beam search. Rows are `(batch · num_beams)`, the beams of a sentence one after another.
 
     Args:

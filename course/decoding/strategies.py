@@ -1,5 +1,7 @@
 """Greedy search, sampling and beam search: what is called, and with what."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,19 +9,20 @@ from keras import ops
 from course.decoding import search
 from course.decoding.compilation import run_compiled, tensors
 from course.decoding.config import GenerationConfig
+from course.runtime.types import Tensor
 
 
 def greedy(
-    model,
-    inputs,
+    model: Any,
+    inputs: Any,
     *,
-    max_length,
-    end_id,
-    start_id=None,
-    pad_id=0,
-    suppress_ids=(),
-    repetition_penalty=1.0,
-):
+    max_length: int,
+    end_id: int,
+    start_id: int | None = None,
+    pad_id: int = 0,
+    suppress_ids: tuple[int, ...] = (),
+    repetition_penalty: float = 1.0,
+) -> Tensor:
     """Takes the likeliest next id, again and again.
 
     Args:
@@ -53,20 +56,20 @@ def greedy(
 
 
 def sample(
-    model,
-    inputs,
+    model: Any,
+    inputs: Any,
     *,
-    max_length,
-    end_id,
-    seed,
-    start_id=None,
-    pad_id=0,
-    suppress_ids=(),
-    temperature=1.0,
-    top_k=None,
-    top_p=None,
-    repetition_penalty=1.0,
-):
+    max_length: int,
+    end_id: int,
+    seed: Any,
+    start_id: int | None = None,
+    pad_id: int = 0,
+    suppress_ids: tuple[int, ...] = (),
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    repetition_penalty: float = 1.0,
+) -> Tensor:
     """Draws each next id at random, each as often as the model says.
 
     The penalty on repetition comes first, then temperature, top-k and top-p.
@@ -112,19 +115,19 @@ def sample(
 
 
 def beam_search(
-    model,
-    inputs,
+    model: Any,
+    inputs: Any,
     *,
-    max_length,
-    end_id,
-    num_beams=4,
-    num_return_sequences=1,
-    length_penalty=1.0,
-    early_stopping=False,
-    start_id=None,
-    pad_id=0,
-    suppress_ids=(),
-):
+    max_length: int,
+    end_id: int,
+    num_beams: int = 4,
+    num_return_sequences: int = 1,
+    length_penalty: float = 1.0,
+    early_stopping: bool | str = False,
+    start_id: int | None = None,
+    pad_id: int = 0,
+    suppress_ids: tuple[int, ...] = (),
+) -> tuple[Tensor, Tensor]:
     """Follows the `num_beams` likeliest beginnings of each sentence side by side.
 
     A sentence that has ended is kept apart, with score log P(y) / |y|^α, where |y| counts the end

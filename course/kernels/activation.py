@@ -5,8 +5,10 @@ import math
 import keras
 from keras import ops
 
+from course.runtime.types import Tensor
 
-def plain_gelu(x):
+
+def plain_gelu(x: Tensor) -> Tensor:
     """x · Φ(x), where Φ is the normal distribution's: the exact GELU, with erf.
 
     Args:
@@ -20,7 +22,7 @@ def plain_gelu(x):
     return ops.gelu(x, approximate=False)
 
 
-def gelu(x):
+def gelu(x: Tensor) -> Tensor:
     """What `plain_gelu` computes, by fewer operations on TensorFlow.
 
     Args:

@@ -2,8 +2,12 @@
 
 from keras import ops
 
+from course.runtime.types import Tensor
 
-def plain_summed_cross_entropy(vectors, labels, table, bias=None):
+
+def plain_summed_cross_entropy(
+    vectors: Tensor, labels: Tensor, table: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """Σ -log softmax(h Wᵀ + b)[label] over the rows h.
 
     Args:
@@ -21,7 +25,9 @@ def plain_summed_cross_entropy(vectors, labels, table, bias=None):
     return ops.sum(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
 
 
-def summed_cross_entropy(vectors, labels, table, bias=None, parts=8):
+def summed_cross_entropy(
+    vectors: Tensor, labels: Tensor, table: Tensor, bias: Tensor | None = None, parts: int = 8
+) -> Tensor:
     """What `plain_summed_cross_entropy` computes, and its gradients, some rows at a time.
 
     With the probabilities p of a row h, the gradients are p W - W[label] for h, and the sum of

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from course.runtime.types import Tensor
 
-def plain_layer_norm(x, scale, shift, epsilon):
+
+def plain_layer_norm(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
     """Makes each vector's numbers have mean 0 and variance 1, then scales and shifts them.
 
     Computed in float32: in half precision the mean of squares overflows, or loses its digits.
@@ -27,7 +29,7 @@ def plain_layer_norm(x, scale, shift, epsilon):
     return ops.cast(centred * ops.rsqrt(variance + epsilon) * scale + shift, dtype)
 
 
-def layer_norm(x, scale, shift, epsilon):
+def layer_norm(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
     """What `plain_layer_norm` computes, with a gradient of its own on TensorFlow.
 
     TensorFlow derives the gradient operation by operation. With x̂ the normalized vector, σ its

@@ -1,15 +1,28 @@
 """One update of AdamW, by one kernel on TensorFlow."""
 
 import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
+from course.runtime.types import Tensor
+
 
 def plain_adamw_update(
-    weight, gradient, m, v, step, learning_rate, weight_decay=0.0, *, beta_1, beta_2, epsilon
-):
+    weight: Tensor,
+    gradient: Tensor,
+    m: Tensor,
+    v: Tensor,
+    step: Tensor | float,
+    learning_rate: Tensor | float,
+    weight_decay: float = 0.0,
+    *,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     """A weight, its first moment and its second after one update.
 
     Args:
@@ -41,19 +54,19 @@ def plain_adamw_update(
 
 
 def adamw_update(
-    weight,
-    gradient,
-    m,
-    v,
-    step,
-    learning_rate,
-    weight_decay=0.0,
+    weight: Tensor,
+    gradient: Tensor,
+    m: Tensor,
+    v: Tensor,
+    step: Tensor | float,
+    learning_rate: Tensor | float,
+    weight_decay: float = 0.0,
     *,
-    beta_1,
-    beta_2,
-    epsilon,
-    assign=None,
-):
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    assign: Callable | None = None,
+) -> None:
     """Makes one update in place: what `plain_adamw_update` computes, in one pass through memory.
 
     Args:

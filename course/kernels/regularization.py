@@ -1,12 +1,15 @@
 """Dropout with 16 random bits for each number, on the TensorFlow backend and a CPU."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from course import runtime
+from course.runtime.types import Tensor
 
 
-def plain_dropout(x, rate, seed):
+def plain_dropout(x: Tensor, rate: float, seed: Any) -> Tensor:
     """Zeroes each number with probability `rate` and scales the others by 1 / (1 - rate).
 
     Args:
@@ -23,7 +26,7 @@ def plain_dropout(x, rate, seed):
     return keras.random.dropout(x, rate, seed=seed)
 
 
-def dropout(x, rate, seed):
+def dropout(x: Tensor, rate: float, seed: Any) -> Tensor:
     """What `plain_dropout` does, at a rate rounded to a multiple of 1 / 65,536.
 
     TensorFlow's draws are slow on a CPU; here one draw of 32 bits decides about two numbers. On

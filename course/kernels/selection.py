@@ -3,8 +3,10 @@
 import numpy as np
 from keras import ops
 
+from course.runtime.types import Tensor
 
-def plain_top_k(x, k):
+
+def plain_top_k(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The `k` largest numbers of each row, largest first, and where they stand.
 
     Args:
@@ -18,7 +20,7 @@ def plain_top_k(x, k):
     return ops.top_k(x, k)
 
 
-def top_k(x, k):
+def top_k(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """What `plain_top_k` finds, sorting a small part of a wide row only.
 
     The k largest stand in the k blocks with the largest maxima: only those need sorting.

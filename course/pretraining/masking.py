@@ -9,17 +9,17 @@ SPECIAL = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]")
 
 
 def mask_tokens(
-    ids,
-    draws,
-    special_ids,
-    mask_id,
-    vocab_size,
-    rate=0.15,
+    ids: np.ndarray,
+    draws: np.ndarray,
+    special_ids: np.ndarray | list[int],
+    mask_id: int,
+    vocab_size: int,
+    rate: float = 0.15,
     *,
-    mask_share=0.8,
-    random_share=0.1,
-    pad_id=0,
-):
+    mask_share: float = 0.8,
+    random_share: float = 0.1,
+    pad_id: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Hides tokens by numbers that were drawn: behind `[MASK]`, behind another token, or not.
 
     Args:

@@ -1,5 +1,7 @@
 """AdamW as BERT's recipes need it: no decay on vectors, whole gradients, torch's epsilon."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -64,16 +66,16 @@ def _whole(grad):
 
 
 def adamw(
-    model,
-    learning_rate,
+    model: Any,
+    learning_rate: Any,
     *,
-    weight_decay=0.01,
-    beta_1=0.9,
-    beta_2=0.999,
-    epsilon=1e-6,
-    clipnorm=1.0,
-    accumulate=1,
-):
+    weight_decay: float = 0.01,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-6,
+    clipnorm: float | None = 1.0,
+    accumulate: int = 1,
+) -> AdamW:
     """The optimizer of Devlin et al. 2019, appendix A.2, for a model that has its weights.
 
     Args:

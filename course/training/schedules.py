@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from course.runtime.types import Tensor
 
-def inverse_square_root(step, d_model, warmup_steps):
+
+def inverse_square_root(step: Tensor | float, d_model: int, warmup_steps: int) -> Tensor:
     """d_model^-0.5 · min(step^-0.5, step · warmup_steps^-1.5).
 
     Args:

@@ -5,6 +5,7 @@ from keras import ops
 
 from course import attention, kernels
 from course.positions import AddPositions
+from course.runtime.types import Tensor
 from course.transformer.blocks import Decoder, Encoder, layer_arguments
 
 
@@ -228,7 +229,7 @@ class Transformer(keras.Model):
         )
 
 
-def target_mask(target_ids, pad_id=0):
+def target_mask(target_ids: Tensor, pad_id: int = 0) -> Tensor:
     """Which targets self-attention may see; that no position sees a later one, blocks see to.
 
     Args:

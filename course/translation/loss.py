@@ -1,12 +1,17 @@
 """The loss with label smoothing, and a model that trains with it: section 5.4 of the paper."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from course import attention, kernels
+from course.runtime.types import Tensor
 
 
-def label_smoothed_loss(labels, logits, smoothing=0.1, pad_id=0):
+def label_smoothed_loss(
+    labels: Tensor, logits: Tensor, smoothing: float = 0.1, pad_id: int = 0
+) -> Tensor:
     """Cross-entropy with softened targets, the mean over real tokens.
 
     The target of a token is q = (1 - ε) · one-hot + ε · u, where u is uniform over all ids but
@@ -31,7 +36,7 @@ def label_smoothed_loss(labels, logits, smoothing=0.1, pad_id=0):
     return mean_of_real(nll + smoothing * (right - others), labels, pad_id)
 
 
-def masked_accuracy(labels, logits, pad_id=0):
+def masked_accuracy(labels: Tensor, logits: Tensor, pad_id: int = 0) -> Tensor:
     """The share of real tokens whose largest logit is the label's.
 
     Args:
@@ -47,13 +52,19 @@ def masked_accuracy(labels, logits, pad_id=0):
     return mean_of_real(hits, labels, pad_id)
 
 
-def mean_of_real(values, labels, pad_id=0):
+def mean_of_real(values: Tensor, labels: Tensor, pad_id: int = 0) -> Tensor:
     """The mean of values `(batch, length)` where `labels` are not padding; 0 if all are."""
     real = ops.cast(attention.padding_mask(labels, pad_id), "float32")
     return ops.sum(ops.cast(values, "float32") * real) / ops.maximum(ops.sum(real), 1.0)
 
 
-def teacher_forcing_loss(transformer, vectors, labels, smoothing=0.1, fixed_shapes=False):
+def teacher_forcing_loss(
+    transformer: Any,
+    vectors: Tensor,
+    labels: Tensor,
+    smoothing: float = 0.1,
+    fixed_shapes: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
     """`label_smoothed_loss` of a Transformer, without a second look at the logits.
 
     They are linear in the decoder's vectors h, so what smoothing adds, ε (z_label - mean z), is
