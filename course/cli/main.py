@@ -17,6 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # [MASK] and NAME[/SPLIT] are text
 )
 data_app = typer.Typer(help="The named data sets of the course.", no_args_is_help=True)
 app.add_typer(data_app, name="data")

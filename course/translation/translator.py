@@ -45,8 +45,8 @@ def translate(
         max_tokens: ids of a batch of sources, padding included.
 
     Returns:
-        A list of strings, or with `num_return_sequences` > 1 of lists of them, the best first; of an
-        empty text an empty one. A translation ends at 1.5 times the length of its padded source
+        A list of strings, or with `num_return_sequences` > 1 of lists of them, the best first; of
+        an empty text an empty one. A translation ends at 1.5 times the length of its padded source
         plus 10.
     """
     if isinstance(texts, str):
