@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from course.cli import answer as _answer
+from course.cli import use as _use
 from course.cli.train import stop as _stop
 from course.cli.train import train_app
 
@@ -16,12 +17,34 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # [MASK] and NAME[/SPLIT] are text
 )
 data_app = typer.Typer(help="The named data sets of the course.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(train_app, name="train")
 train_app.command("question-answering")(_answer.train)
 app.command()(_answer.answer)
+app.command()(_use.translate)
+app.command()(_use.classify)
+app.command("fill-mask")(_use.fill_mask)
+
+
+def _version(asked: bool):
+    if asked:
+        from course import __version__
+
+        typer.echo(f"course {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+):
+    """Keras Transformer Course: check answers, grade a class, train models and use them."""
+
 
 Lessons = Annotated[
     list[str] | None, typer.Argument(help='Names or numbers ("attention", "02"); all if none.')

@@ -11,7 +11,9 @@ from course.cli.commands import Command
 from course.cli.translation_data import languages
 
 train_app = typer.Typer(
-    help="Trains a model; run again, it goes on where it was.", no_args_is_help=True
+    help="Trains a model; run again, it goes on where it was.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # [MASK] and NAME[/SPLIT] are text
 )
 
 
@@ -198,8 +200,14 @@ def classify(
     validation: Annotated[Path | None, typer.Option(help="A file of validation rows.")] = None,
     test: Annotated[list[Path] | None, typer.Option(help="Files of test rows.")] = None,
     text: Annotated[str, typer.Option(help="The column of the text.")] = "text",
-    text2: Annotated[str, typer.Option(help="Of the second text, if there is one.")] = "text2",
+    text2: Annotated[
+        str | None, typer.Option(help="Of the second text; text2 if there is such a column.")
+    ] = None,
     label: Annotated[str, typer.Option(help="The column of the label.")] = "label",
+    separator: Annotated[str | None, typer.Option(help="Between cells; found if none.")] = None,
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="Columns are called 1, 2, …")
+    ] = False,
     drop_seen: Annotated[
         str | None,
         typer.Option(
@@ -223,6 +231,7 @@ def classify(
             raise ValueError("--out is missing: the folder where the run is to live.")
         recipe = recipe_from(fine_tuning.Recipe, setting or (), output_dir=out and str(out))
         columns = {"text": text, "text2": text2, "label": label}
+        columns |= {"separator": _character(separator), "header": not no_header}
         task = fine_tuning.read_task(
             data, validation=validation, tests=test or (), seed=recipe.seed, **columns
         )
@@ -236,7 +245,12 @@ def classify(
         if start is None:
             typer.echo(f"note: no --from, so a model of size {recipe.size} from random weights")
         _, scores, log = fine_tuning.train_classifier(
-            recipe, task, start, deterministic=deterministic, verbose=1
+            recipe,
+            task,
+            start,
+            deterministic=deterministic,
+            verbose=1,
+            say=lambda line: typer.echo(f"note: {line}", err=True),
         )
     typer.echo("the best checkpoint, with 95% intervals (accuracy: Wilson's; others: bootstrap)")
     for split, figures in scores.items():

@@ -133,6 +133,8 @@ def train_classifier(
     max_length = min(recipe.max_length, model.encoder.max_length)
     batches = _batches(recipe, tokenizer, train, max_length)
     asked, recipe = recipe, recipe.resolved(len(batches), folder)
+    if asked.warmup_steps is None and say is not None:
+        say(f"{recipe.max_steps:,} updates, of them {recipe.warmup_steps:,} of warm-up")
     optimizer = recipe.optimizer(model, recipe.max_steps)
     model.compile(optimizer, jit_compile=runtime.jit_compile())
     settings = replace(asked, warmup_steps=recipe.warmup_steps).run_settings()

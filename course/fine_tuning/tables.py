@@ -64,8 +64,10 @@ def read_task(
     validation=None,
     tests=(),
     text="text",
-    text2="text2",
+    text2=None,
     label="label",
+    separator=None,
+    header=True,
     held_out=0.1,
     seed=0,
 ):
@@ -75,7 +77,9 @@ def read_task(
         source: a name of `course data list`, or a .csv, .tsv or .jsonl of training rows.
         validation: a file like it. If there is none, rows of the training file are held out.
         tests: more files, each a split of its own, named after the file.
-        text, text2, label: names of the columns; text2 may be missing.
+        text, text2, label: names of the columns; of None as text2, a column of that name is read
+            if there is one.
+        separator, header: see `course.data.read_table`.
         held_out: share of the training rows that is held out; rows of one text stay together.
         seed: of the choice.
 
@@ -87,6 +91,7 @@ def read_task(
         DataError: with every problem found (the first ten in full): file, row, column, what was
             given and expected.
     """
+    text2_given, text2 = text2 is not None, text2 or "text2"
     columns = {"text": text, "text2": text2, "label": label}
     if str(source) in data.names():
         if validation or tests:
@@ -98,7 +103,9 @@ def read_task(
         for path in tests:
             name = Path(path).name.partition(".")[0]
             files[f"{name}-2" if name in files else name] = path
-        splits, labels = _own(files, columns)
+        optional = () if text2_given else ("text2",)
+        options = {"optional": optional, "separator": separator, "header": header}
+        splits, labels = _own(files, columns, options)
     notes = []
     if not any(name in splits for name in _VALIDATION):
         splits = _hold_out(splits, held_out, seed)
@@ -130,12 +137,24 @@ def _named(name):
     return splits, columns["label"].labels
 
 
-def _own(files, columns):
+def _refuse_lists(path, column, rows):
+    """Refuses lists of labels, which are no class."""
+    for number, row in rows:
+        if isinstance(row["label"], list | dict):
+            raise DataError(
+                f"{path}, row {number}, column {column!r}: {row['label']!r} is a list of labels. "
+                "A text has one label here (multi-label data is not supported): write one label, "
+                "or a column and a training of its own for each."
+            )
+
+
+def _own(files, columns, options):
     """The same of a user's files."""
     splits, problems = {}, []
     for name, path in files.items():
         try:
-            splits[name] = numbered_rows(path, columns, optional=("text2",))
+            splits[name] = numbered_rows(path, columns, **options)
+            _refuse_lists(path, columns["label"], splits[name])
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -186,10 +205,11 @@ def _own(files, columns):
 
 
 def _written(value):
-    """A label as text: 1, "1" and 1.0 are one label."""
+    """A label as text: 1, "1", 1.0 and "1.0" are one label."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip()
+    text = str(value).strip()
+    return re.sub(r"(?<=\d)\.0+$", "", text) if re.fullmatch(r"-?\d+\.0+", text) else text
 
 
 def _order(label):

@@ -278,7 +278,10 @@ def load_pretrained(folder, which="last"):
     recipe = training.load_recipe(folder, Recipe)
     tokenizer = Tokenizer.load(folder)
     model = recipe.model(tokenizer.vocab_size, tokenizer.pad_id)
-    paths = {"last": training.checkpoints(folder)[-1], "best": folder / "best.safetensors"}
+    saved = training.checkpoints(folder)
+    if not saved:
+        raise FileNotFoundError(f"{folder} holds no checkpoint: train a model there first.")
+    paths = {"last": saved[-1], "best": folder / "best.safetensors"}
     training.load_checkpoint(paths.get(which, which), model)
     return model, tokenizer
 

@@ -23,7 +23,16 @@ class Translator:
         return translate(self.model, self.tokenizer, texts, **options)
 
 
-def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_tokens=4096):
+def translate(
+    model,
+    tokenizer,
+    texts,
+    *,
+    num_beams=1,
+    length_penalty=1.0,
+    num_return_sequences=1,
+    max_tokens=4096,
+):
     """Translates sentences, similar lengths together; results come in the order of the texts.
 
     Args:
@@ -32,11 +41,13 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
         texts: list of strings.
         num_beams: 1 is greedy.
         length_penalty: see `decoding.beam_search`.
+        num_return_sequences: how many translations of each text, at most `num_beams`.
         max_tokens: ids of a batch of sources, padding included.
 
     Returns:
-        A list of strings, of an empty text an empty one. A translation ends at 1.5 times the length
-        of its padded source plus 10.
+        A list of strings, or with `num_return_sequences` > 1 of lists of them, the best first; of
+        an empty text an empty one. A translation ends at 1.5 times the length of its padded source
+        plus 10.
     """
     if isinstance(texts, str):
         raise TypeError("texts is a list of strings; one string was given.")
@@ -44,8 +55,10 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
     texts = [text for text in given if text.strip()]
     if len(texts) < len(given):  # of nothing, nothing is said
         options = {"num_beams": num_beams, "length_penalty": length_penalty}
-        found = iter(translate(model, tokenizer, texts, **options, max_tokens=max_tokens))
-        return [next(found) if text.strip() else "" for text in given]
+        options |= {"num_return_sequences": num_return_sequences, "max_tokens": max_tokens}
+        found = iter(translate(model, tokenizer, texts, **options))
+        nothing = "" if num_return_sequences == 1 else [""] * num_return_sequences
+        return [next(found) if text.strip() else nothing for text in given]
     if not texts:
         return []
     sources = [ids[1:] for ids in tokenizer.encode_batch(texts)]
@@ -67,14 +80,18 @@ def translate(model, tokenizer, texts, *, num_beams=1, length_penalty=1.0, max_t
         if num_beams == 1:
             out = decoding.greedy(model, ids, **settings)
         else:
+            settings |= {"num_return_sequences": num_return_sequences}
             out, _ = decoding.beam_search(
                 model, ids, num_beams=num_beams, length_penalty=length_penalty, **settings
             )
-            out = out[:, 0]
-        out = ops.convert_to_numpy(out)[:, :most]
-        for row, text in zip(rows, tokenizer.decode_batch(out), strict=False):
-            if row >= 0:
-                found[row] = text
+        out = ops.convert_to_numpy(out).reshape(-1, out.shape[-1])[:, :most]
+        decoded = tokenizer.decode_batch(out)
+        for place, row in enumerate(rows):
+            if row >= 0 and num_return_sequences == 1:
+                found[row] = decoded[place]
+            elif row >= 0:
+                first = place * num_return_sequences
+                found[row] = decoded[first : first + num_return_sequences]
     return found
 
 
