@@ -1055,13 +1055,6 @@ def test_a_vocabulary_goes_out_and_comes_back(keras, rng, vocabulary, tmp_path):
         assert checkpoints.load_tokenizer(folder).encode("The cats") == again.encode("The cats")
 
 
-def test_a_tokenizer_with_other_rules_than_berts_is_refused(vocabulary, tmp_path):
-    settings = {"do_lower_case": True, "strip_accents": False}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
-    with pytest.raises(CheckpointError, match="strip_accents = False"):
-        checkpoints.load_tokenizer(tmp_path)
-
-
 @pytest.mark.parity
 def test_transformers_cuts_text_with_the_saved_vocabulary_as_we_do(
     keras, rng, vocabulary, tmp_path
@@ -1109,6 +1102,290 @@ def test_the_official_vocabularies_give_hugging_faces_ids_on_10000_lines(
     assert len(texts) == proof_size(10_000)
     wanted = peer(texts, max_length=512, truncation=True)["input_ids"]
     assert ours.encode_batch(texts, max_length=512, read_special=True) == wanted
+
+
+# Tokenizers as they are published
+
+
+def write_wordpiece(folder, words=None, **settings):
+    words = words or ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    if settings:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return words
+
+
+def as_transformers(folder, texts, pairs=None):
+    import transformers
+
+    return transformers.BertTokenizer.from_pretrained(folder)(texts, pairs)["input_ids"]
+
+
+TEXTS = [
+    "The cats, running!",
+    "A CAFÉ café cafe Ü ü u",
+    "猫sat on猫",
+    "covid-19 Covid-19 xcovid-19x",
+]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"do_lower_case": True, "strip_accents": False},
+        {"do_lower_case": False, "strip_accents": True},
+        {"do_lower_case": True, "tokenize_chinese_chars": False},
+        {"do_lower_case": False},
+    ],
+    ids=str,
+)
+def test_accents_and_chinese_characters_are_treated_as_the_settings_say(
+    keras, rng, tmp_path, settings
+):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]
+    words += ["cafe", "café", "CAFÉ", "CAFE", "u", "U", "Ü", "猫sat", "on猫", "A"]
+    write_wordpiece(tmp_path / "in", words, **settings)
+    tokenizer = checkpoints.load_tokenizer(tmp_path / "in")
+    wanted = as_transformers(tmp_path / "in", TEXTS)
+    assert tokenizer.encode_batch(TEXTS) == wanted
+    checkpoints.save_bert(make(keras, rng), tmp_path / "out", tokenizer=tokenizer)
+    assert checkpoints.load_tokenizer(tmp_path / "out").encode_batch(TEXTS) == wanted
+    assert as_transformers(tmp_path / "out", TEXTS) == wanted
+    if installed("tensorflow_text") and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        assert tokenizer.in_graph().tokenize(tf.constant(TEXTS)).to_list() == wanted
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_added_tokens_are_found_whole_and_have_their_ids(keras, rng, tmp_path, lowercase):
+    words = write_wordpiece(tmp_path / "in", do_lower_case=lowercase)
+    added = {"covid-19": len(words), "[EMOJI]": len(words) + 1}
+    (tmp_path / "in" / "added_tokens.json").write_text(json.dumps(added))
+    tokenizer = checkpoints.load_tokenizer(tmp_path / "in")
+    texts = [*TEXTS, "the [EMOJI] cat"]
+    wanted = as_transformers(tmp_path / "in", texts)
+    assert tokenizer.encode_batch(texts) == wanted
+    assert tokenizer.token_to_id("covid-19") == len(words) and tokenizer.added_tokens == added
+    assert tokenizer.vocab_size == len(words) + 2
+    checkpoints.save_bert(make(keras, rng), tmp_path / "out", tokenizer=tokenizer)
+    again = checkpoints.load_tokenizer(tmp_path / "out")
+    assert again.encode_batch(texts) == wanted and again.vocabulary == tokenizer.vocabulary
+    (tmp_path / "out" / "vocab.txt").unlink()
+    assert checkpoints.load_tokenizer(tmp_path / "out").encode_batch(texts) == wanted
+    with pytest.raises(ValueError, match="this one has added tokens: "):
+        tokenizer.in_graph()
+
+
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        ({"new": 3}, r"'new' has the id 3, which is '\[SEP\]'"),
+        ({"cat": 99}, "'cat' has the id 99, and 6 in the vocabulary"),
+        ({"new": "x"}, "make no sense"),
+        ([], "is no JSON object: it holds a list"),
+    ],
+)
+def test_added_tokens_that_do_not_fit_are_refused(tmp_path, added, says):
+    write_wordpiece(tmp_path)
+    (tmp_path / "added_tokens.json").write_text(json.dumps(added))
+    with pytest.raises(CheckpointError, match=says):
+        checkpoints.load_tokenizer(tmp_path)
+
+
+@pytest.mark.parity
+def test_a_published_vocabulary_with_a_token_twice_is_read_as_transformers_reads_it(
+    keras, rng, tmp_path
+):
+    words = ["[PAD]", "[UNK]", "cat", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "new"]
+    write_wordpiece(tmp_path / "in", words)
+    (tmp_path / "in" / "added_tokens.json").write_text(json.dumps({"very-new": len(words)}))
+    tokenizer = checkpoints.load_tokenizer(tmp_path / "in")
+    texts = ["the cats", "cat new", "a very-new cat"]
+    assert tokenizer.encode_batch(texts[:2]) == as_transformers(tmp_path / "in", texts[:2])
+    assert tokenizer.encode(texts[2], special=False) == [1, 10, 7]
+    assert tokenizer.vocabulary == [*words, "very-new"] and tokenizer.id_to_token(2) == "cat"
+    checkpoints.save_bert(make(keras, rng), tmp_path / "out", tokenizer=tokenizer)
+    again = checkpoints.load_tokenizer(tmp_path / "out")
+    assert again.vocabulary == tokenizer.vocabulary
+    assert again.encode_batch(texts) == tokenizer.encode_batch(texts)
+    if installed("tensorflow_text") and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        write_wordpiece(tmp_path / "plain", words)
+        graph = checkpoints.load_tokenizer(tmp_path / "plain").in_graph()
+        assert graph.tokenize(tf.constant(["the cats"])).to_list() == [[3, 6, 7, 8, 4]]
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "says"),
+    [
+        ("tokenizer_config.json", {"word_tokenizer_type": "mecab"}, "which divides words by mecab"),
+        ("config.json", {"tokenizer_class": "BertJapaneseTokenizer"}, "divides words by MeCab"),
+        ("tokenizer_config.json", {"subword_tokenizer_type": "character"}, "words by character"),
+        ("tokenizer_config.json", {"tokenizer_class": "XLNetTokenizer"}, "is XLNetTokenizer"),
+        ("tokenizer_config.json", {"do_basic_tokenize": False}, "do_basic_tokenize = False"),
+        ("tokenizer_config.json", {"do_lower_case": "yes"}, "do_lower_case = 'yes': expected true"),
+        ("tokenizer_config.json", {"unk_token": "<unk>"}, "vocabulary has no <unk>"),
+    ],
+)
+def test_a_tokenizer_of_another_class_is_refused_by_name(tmp_path, file, settings, says):
+    write_wordpiece(tmp_path)
+    (tmp_path / file).write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=says):
+        checkpoints.load_tokenizer(tmp_path)
+
+
+def test_a_japanese_tokenizer_that_divides_as_bert_does_is_read(tmp_path):
+    kind = {"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "basic"}
+    write_wordpiece(tmp_path, **kind)
+    assert checkpoints.load_tokenizer(tmp_path).tokenize("the cat", special=False).ids == [5, 6]
+
+
+def test_special_tokens_of_other_names_are_found(tmp_path):
+    names = {"unk_token": "<unk>", "cls_token": {"content": "<bos>"}, "sep_token": "<eos>"}
+    words = ["[PAD]", "<unk>", "<bos>", "<eos>", "[MASK]", "the", "cat"]
+    write_wordpiece(tmp_path, words, **names)
+    tokenizer = checkpoints.load_tokenizer(tmp_path)
+    assert tokenizer.encode("the dog", "cat") == [2, 5, 1, 3, 6, 3]
+    assert (tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id) == (1, 2, 3)
+
+
+def write_roberta(folder):
+    """RoBERTa's two files, with merges learned from a few words."""
+    from tokenizers import ByteLevelBPETokenizer
+
+    folder.mkdir()
+    learned = ByteLevelBPETokenizer()
+    learned.train_from_iterator(
+        ["the cat sat on the mat, the café, 猫!"] * 3,
+        vocab_size=300,
+        min_frequency=1,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+    )
+    learned.save_model(str(folder))
+    return folder
+
+
+@pytest.mark.parity
+def test_robertas_tokenizer_gives_transformers_ids(keras, rng, tmp_path):
+    import transformers
+
+    folder = write_roberta(tmp_path / "in")
+    theirs = transformers.RobertaTokenizer.from_pretrained(folder)
+    texts = ["The cat sat", "  on the mat, 猫 😀!\n", "", "the <mask> </s> café"]
+    wanted = theirs(texts)["input_ids"], theirs(texts, texts[::-1])["input_ids"]
+    theirs.save_pretrained(tmp_path / "json")
+    model = BertEncoder(400, **SIZES, **FAMILIES["roberta"])
+    ours = checkpoints.load_tokenizer(folder)
+    checkpoints.save_bert(model, tmp_path / "out", tokenizer=ours)
+    for place in (folder, tmp_path / "json", tmp_path / "out"):
+        tokenizer = checkpoints.load_tokenizer(place)
+        assert tokenizer.encode_batch(texts, read_special=True) == wanted[0]
+        assert tokenizer.encode_batch(texts, texts[::-1], read_special=True) == wanted[1]
+        assert tokenizer.pad_id == theirs.pad_token_id and tokenizer.mask_id == theirs.mask_token_id
+        assert tokenizer.start_id == theirs.cls_token_id
+        assert tokenizer.decode(tokenizer.encode("the café 猫 😀")) == "the café 猫 😀"
+        assert tokenizer.encode("the <mask>")[2:-1] != [tokenizer.mask_id]  # text like any other
+        assert set(tokenizer.tokenize("the cat", "sat").segment_ids) == {0}
+    reopened = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert reopened(texts)["input_ids"] == wanted[0]
+    assert reopened.pad_token_id == theirs.pad_token_id
+
+
+def test_files_of_a_byte_level_vocabulary_that_do_not_fit_are_refused(tmp_path):
+    folder = write_roberta(tmp_path / "in")
+    merges = folder / "merges.txt"
+    whole = merges.read_text(encoding="utf-8")
+    for text, says in [
+        (whole + "x y z\n", "has the line 'x y z': expected two pieces"),
+        (whole + "qqq www\n", "do not fit"),
+    ]:
+        merges.write_text(text, encoding="utf-8")
+        with pytest.raises(CheckpointError, match=says):
+            checkpoints.load_tokenizer(folder)
+
+
+def test_a_sentencepiece_tokenizer_is_refused_by_name(tmp_path):
+    from tokenizers import Tokenizer as Fast
+    from tokenizers import models
+
+    (tmp_path / "tokenizer.json").write_text(Fast(models.Unigram([("a", 0.0)], 0)).to_str())
+    with pytest.raises(CheckpointError, match="the model is unigram: expected WordPiece or BPE"):
+        checkpoints.load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"model": ')
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is no JSON file: it ends in the"):
+        checkpoints.load_tokenizer(tmp_path)
+
+
+# What a file is instead
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "says"),
+    [
+        ("model.safetensors", b"version https://git-lfs.x/spec/v1\noid 12", "Git LFS pointer"),
+        ("model.safetensors", b"\x89HDF\r\n\x1a\n" + b"\0" * 99, "an HDF5 file"),
+        ("model.safetensors", b"PK\x03\x04" + b"\0" * 99, "a zip archive, as torch"),
+        ("model.safetensors", b"<!DOCTYPE html><html>" + b" " * 99, "a web page"),
+        ("model.safetensors", b"", "an empty file"),
+        ("config.json", b"version https://git-lfs.x/spec/v1\noid sha256:12", "Git LFS pointer"),
+        ("config.json", b'{"model_type": "bert", "hidden', "ends in the middle, at line 1"),
+        ("config.json", b'{"model_type": bert}', "line 1, column 16"),
+        ("config.json", b"[1]", "no JSON object: it holds a list"),
+        ("config.json", b"\xff\xfe\x00", "is no text: byte 0 is no UTF-8"),
+        ("config.json", b"[" * 100_000, "nested too deeply"),
+        ("vocab.txt", b"version https://git-lfs.x/spec/v1\noid sha256:12", r"no \[UNK\]"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_something_else_is_called_what_it_is(saved, file, data, says):
+    folder = saved(lambda arrays: None)
+    (folder / file).write_bytes(data)
+    with pytest.raises(CheckpointError, match=says) as caught:
+        checkpoints.load_tokenizer(folder) if "vocab" in file else checkpoints.load_bert(folder)
+    assert file in str(caught.value)
+
+
+def test_a_byte_order_mark_in_front_of_a_config_is_no_fault(saved):
+    path = saved(lambda arrays: None) / "config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    checkpoints.load_bert(path.parent, BertForPretraining)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["config.json", "tf_model.h5"], "tf_model.h5 only, the HDF5 layout of transformers'"),
+        (["config.json", "flax_model.msgpack"], "former Flax models"),
+        (["config.json", "model.fp16.safetensors"], "but model.fp16.safetensors: rename"),
+        (["config.json", "model.gguf"], "weights in model.gguf only"),
+        (["adapter_config.json"], "an adapter of PEFT"),
+        (["model/config.json"], "the folder of a run; its model is in .*model: give that"),
+        ([], "It is empty"),
+        (["notes.txt"], "It has notes.txt"),
+    ],
+)
+def test_a_folder_without_weights_says_what_it_has(tmp_path, files, says):
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"{}" if name.endswith("json") else b"\x89HDF")
+    with pytest.raises(CheckpointError, match=says) as caught:
+        checkpoints.load_bert(tmp_path)
+    assert "pickle" not in str(caught.value)
+
+
+def test_a_source_that_is_a_file_or_nothing_says_so(saved):
+    folder = saved(lambda arrays: None)
+    with pytest.raises(CheckpointError, match="is a file: give the folder that it is in"):
+        checkpoints.load_bert(folder / "config.json")
+    for nothing in (None, "", 3, ["a"]):
+        with pytest.raises(CheckpointError, match=r"source = .*expected a folder, or a name"):
+            checkpoints.load_bert(nothing)
+    with pytest.raises(CheckpointError, match="revision = 'main' is for names on the hub"):
+        checkpoints.load_bert(folder, revision="main")
 
 
 # The hub

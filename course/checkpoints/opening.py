@@ -266,7 +266,7 @@ def json_value(path: str | Path) -> Any:
             raise CheckpointError(f"{path} is no JSON file: it is {kind}.") from None
         where = "it is nested too deeply"
         if isinstance(error, json.JSONDecodeError):
-            end = error.pos >= len(error.doc.rstrip())
+            end = error.pos >= len(error.doc.rstrip()) or "Unterminated" in error.msg
             where = f"line {error.lineno}, column {error.colno}: {error.msg}"
             where = f"it ends in the middle, at {where}" if end else where
         raise CheckpointError(f"{path} is no JSON file: {where}. Get it again.") from None

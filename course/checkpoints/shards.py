@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from course import runtime
+from course.checkpoints.signatures import what_it_is
 
 SINGLE, INDEX, SUMS = "model.safetensors", "model.safetensors.index.json", "SHA256SUMS"
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
@@ -56,6 +57,9 @@ def read_shard(path):
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, _LONGEST_HEADER):
+                kind = what_it_is(path)
+                if kind not in (None, "a safetensors file"):
+                    raise CheckpointError(f"{path} is no safetensors file: it is {kind}.")
                 raise CheckpointError(
                     f"{path} is cut off or no safetensors file: it has {size:,} bytes and its "
                     f"header alone should have {length:,}. Get it again."

@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 
-from course.tokens.bert import END, START, UNKNOWN, bert_parts
+from course.tokens.bert import END, START, bert_parts
 from course.tokens.detokenizer import Joiner, spaces
 
 SPACE, SELF = 32, -1  # SELF in a row of the table stands for the code point that came in
@@ -25,18 +25,18 @@ ZERO = ord("0")
 
 
 @functools.cache
-def code_point_table(lowercase):
+def code_point_table(lowercase, strip_accents=None, chinese_characters=True):
     """What BERT's normalizer and its division into words make of each single code point.
 
     Args:
-        lowercase: see `Tokenizer`.
+        lowercase, strip_accents, chinese_characters: see `bert_parts`.
 
     Returns:
         `(blocks, kinds, values, splits)`, integer arrays. The kind of code point p is
         `kinds[blocks[p // 256], p % 256]`, and kind k becomes `values[splits[k] : splits[k + 1]]`,
         where -1 stands for p itself and 32 divides words.
     """
-    normalizer, pre_tokenizer = bert_parts(lowercase)
+    normalizer, pre_tokenizer = bert_parts(lowercase, strip_accents, chinese_characters)
     # All of Unicode in one text, between zeros: they divide nothing, and nothing else becomes one.
     points = np.array([p for p in range(POINTS) if not 0xD800 <= p < 0xE000 and p != ZERO])
     made = _code_points(normalizer.normalize_str(_between_zeros(points)))
@@ -96,6 +96,11 @@ def graph_tokenizer(tokenizer):
         raise ValueError(
             "inside a graph there is WordPiece only: BPE needs the library tokenizers."
         )
+    if tokenizer.added_tokens:
+        raise ValueError(
+            "inside a graph there is the vocabulary itself only, and this one has added tokens: "
+            f"{', '.join(sorted(tokenizer.added_tokens)[:5])}."
+        )
     import tensorflow as tf
     import tensorflow_text as tf_text
 
@@ -112,21 +117,23 @@ def graph_tokenizer(tokenizer):
 
         def __init__(self):
             super().__init__(name="tokenizer")
-            blocks, kinds, values, splits = code_point_table(tokenizer.lowercase)
+            blocks, kinds, values, splits = code_point_table(*tokenizer.normalization)
             self.blocks, self.kinds = tf.constant(blocks), tf.constant(kinds.ravel())
             self.rows = tf.RaggedTensor.from_row_splits(tf.constant(values), tf.constant(splits))
             taken = {ord(token) for token in tokenizer.vocabulary if len(token) == 1}
+            rows = list(enumerate(tokenizer.vocabulary))
+            last = {token: i for i, token in rows}
             # A private character that no vocabulary has: a word of it is unknown.
             self.no_token = chr(next(p for p in range(0xE000, 0xF8FF) if p not in taken))
             self.pieces = tf_text.FastWordpieceTokenizer(
-                vocab=tokenizer.vocabulary,
-                unknown_token=UNKNOWN,
+                # A row that no text becomes (the first of two) gets a name that no text has.
+                vocab=[t if t and last[t] == i else f"\x01{i}" for i, t in rows],
+                unknown_token=tokenizer.id_to_token(tokenizer.unknown_id),
                 token_out_type=tf.int32,
                 max_bytes_per_word=4 * LONGEST_WORD,
                 no_pretokenization=True,
             )
-            ids = [tokenizer.vocabulary.index(t) for t in (START, END) if t in tokenizer.vocabulary]
-            self.frame = ids if len(ids) == 2 else None
+            self.frame = tokenizer.frame
             joiner = Joiner(tokenizer.vocabulary)
             self.classes = tf.constant(joiner.classes, tf.int32)
             self.continues = tf.constant(joiner.continues)

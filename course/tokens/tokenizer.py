@@ -14,7 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from course import runtime
-from course.tokens.bert import END, MASK, PAD, SPECIAL, START, UNKNOWN, bert_parts
+from course.tokens.bert import (
+    END,
+    MASK,
+    OTHER_NAMES,
+    PAD,
+    SPECIAL,
+    START,
+    UNKNOWN,
+    bert_parts,
+)
+from course.tokens.building import learn_bpe, learn_wordpiece, normalization, wordpiece
 from course.tokens.detokenizer import Joiner
 
 FILE = "tokenizer.json"
@@ -51,23 +61,46 @@ class Tokenizer:
     Attributes:
         kind: "wordpiece" or "bpe".
         lowercase: whether capitals (and in WordPiece accents) are taken away.
-        vocabulary: the list of all tokens; a token's id is its place.
+        normalization: of WordPiece, what `bert_parts` takes.
+        vocabulary: the list of all tokens; a token's id is its place. Where a published vocabulary
+            has a token twice, the last place counts; an id without a token is "".
+        added_tokens: {token: id} of those that were added to the vocabulary later.
+        special_tokens: {"[PAD]": its name here, …} of the five.
         pad_id, unknown_id, start_id, end_id, mask_id: ids of the special tokens.
         special_ids: those that are not text: pad, start, end and mask.
     """
 
-    def __init__(self, fast):
-        """Wraps a `tokenizers.Tokenizer`."""
+    def __init__(self, fast, special_tokens=None, vocabulary=None):
+        """Wraps a `tokenizers.Tokenizer`.
+
+        Args:
+            fast: it.
+            special_tokens: {"[PAD]": its name, …} of those that have another; those that have
+                RoBERTa's names ("<pad>") are found without.
+            vocabulary: the list of tokens by id, where `fast` does not know all of its rows.
+        """
         self.fast = fast
         settings = json.loads(fast.to_str())
         self.kind = settings["model"]["type"].lower()
         if self.kind not in ("wordpiece", "bpe"):
             raise ValueError(f"the model is {self.kind}: expected WordPiece or BPE.")
-        self.lowercase = _lowercases(settings["normalizer"])
+        self.normalization = normalization(settings["normalizer"])
+        self.lowercase = self.normalization[0]
         ids = fast.get_vocab(with_added_tokens=True)
-        self.vocabulary = sorted(ids, key=ids.get)
-        self._ids, self._joiner = ids, None
-        self.special_ids = frozenset(ids[t] for t in (PAD, START, END, MASK) if t in ids)
+        rows = list(vocabulary or ())
+        rows += [""] * (max(ids.values(), default=-1) + 1 - len(rows))
+        for token, i in ids.items():
+            rows[i] = token
+        self.vocabulary, self._ids, self._joiner = rows, ids, None
+        base = fast.get_vocab(with_added_tokens=False)
+        names = zip(SPECIAL, OTHER_NAMES, strict=True)
+        self.special_tokens = {
+            token: other if token not in ids and other in ids else token for token, other in names
+        } | dict(special_tokens or {})
+        known = self.special_tokens.values()
+        self.added_tokens = {t: i for t, i in ids.items() if t not in base and t not in known}
+        special = (self.special_tokens[token] for token in (PAD, START, END, MASK))
+        self.special_ids = frozenset(ids[token] for token in special if token in ids)
 
     @classmethod
     def learn(
@@ -106,18 +139,32 @@ class Tokenizer:
             raise ValueError("texts is one string: pass a list of strings.")
         texts = list(texts)
         if kind == "bpe":
-            return cls(_learn_bpe(texts, vocab_size, bool(lowercase), min_frequency))
+            return cls(learn_bpe(texts, vocab_size, bool(lowercase), min_frequency))
         lowercase = True if lowercase is None else lowercase
-        vocabulary = _learn_wordpiece(texts, vocab_size, lowercase, min_frequency, max_characters)
-        return cls(_wordpiece(vocabulary, lowercase))
+        vocabulary = learn_wordpiece(texts, vocab_size, lowercase, min_frequency, max_characters)
+        return cls(wordpiece(vocabulary, bert_parts(bool(lowercase))))
 
     @classmethod
-    def from_vocab(cls, vocabulary, lowercase=True):
+    def from_vocab(
+        cls,
+        vocabulary,
+        lowercase=True,
+        *,
+        strip_accents=None,
+        chinese_characters=True,
+        special_tokens=None,
+        duplicates=False,
+    ):
         """A WordPiece tokenizer from a vocabulary such as the `vocab.txt` of a published BERT.
 
         Args:
             vocabulary: path of a file with a token a line, or the list of tokens.
             lowercase: True for "uncased" models and for BERT's Chinese one.
+            strip_accents: whether accents are taken away; None means where capitals are.
+            chinese_characters: whether each Chinese character is a word.
+            special_tokens: {"[UNK]": its name, …} of special tokens that have another.
+            duplicates: whether a token may stand twice; its last place then counts, as in
+                `transformers`.
 
         Raises:
             ValueError: if a token stands twice, or `[UNK]` is missing.
@@ -127,11 +174,14 @@ class Tokenizer:
             lines = Path(vocabulary).read_text(encoding="utf-8").removesuffix("\n").split("\n")
             vocabulary = [line.rstrip("\r") for line in lines]
         twice = [token for token, count in Counter(vocabulary).items() if count > 1]
-        if twice:
+        if twice and not duplicates:
             raise ValueError(f"the vocabulary holds {twice[0]!r} more than once.")
-        if UNKNOWN not in vocabulary:
-            raise ValueError(f"the vocabulary has no {UNKNOWN}, which stands for unknown words.")
-        return cls(_wordpiece(list(vocabulary), lowercase))
+        names = dict(zip(SPECIAL, SPECIAL, strict=True)) | dict(special_tokens or {})
+        unknown = names[UNKNOWN]
+        if unknown not in vocabulary:
+            raise ValueError(f"the vocabulary has no {unknown}, which stands for unknown words.")
+        parts = bert_parts(bool(lowercase), strip_accents, chinese_characters)
+        return cls(wordpiece(list(vocabulary), parts, names), special_tokens, list(vocabulary))
 
     @property
     def vocab_size(self):
@@ -139,23 +189,29 @@ class Tokenizer:
 
     @property
     def pad_id(self):
-        return self.token_to_id(PAD)
+        return self.token_to_id(self.special_tokens[PAD])
 
     @property
     def unknown_id(self):
-        return self.token_to_id(UNKNOWN)
+        return self.token_to_id(self.special_tokens[UNKNOWN])
 
     @property
     def start_id(self):
-        return self.token_to_id(START)
+        return self.token_to_id(self.special_tokens[START])
 
     @property
     def end_id(self):
-        return self.token_to_id(END)
+        return self.token_to_id(self.special_tokens[END])
 
     @property
     def mask_id(self):
-        return self.token_to_id(MASK)
+        return self.token_to_id(self.special_tokens[MASK])
+
+    @property
+    def frame(self):
+        """The pair of `start_id` and `end_id`, or None where the vocabulary lacks one."""
+        found = [self._ids.get(self.special_tokens[token]) for token in (START, END)]
+        return None if None in found else tuple(found)
 
     def token_to_id(self, token):
         """The id of a token.
@@ -259,8 +315,12 @@ class Tokenizer:
         runtime.write_atomically(Path(folder) / FILE, text.encode("utf-8"))
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder, special_tokens=None):
         """Reads what `save` wrote.
+
+        Args:
+            folder: where `tokenizer.json` is.
+            special_tokens: {"[PAD]": its name, …} of those that have another.
 
         Raises:
             FileNotFoundError: if there is none.
@@ -270,7 +330,7 @@ class Tokenizer:
         path = Path(folder) / FILE
         if not path.is_file():
             raise FileNotFoundError(f"{path} is not there: save a tokenizer to {folder} first.")
-        return cls(tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8")))
+        return cls(tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8")), special_tokens)
 
     def _run(self, texts, pairs=None, *, special=True, max_length=None, read_special=False):
         if isinstance(texts, str):
@@ -288,107 +348,3 @@ class Tokenizer:
             return self.fast.encode_batch(texts, add_special_tokens=special)
         finally:
             self.fast.no_truncation()
-
-
-def _lowercases(normalizer):
-    """Whether a normalizer, as its JSON says, takes capitals away."""
-    parts = normalizer.get("normalizers", [normalizer])
-    return any(part.get("lowercase") or part["type"] == "Lowercase" for part in parts)
-
-
-def _wordpiece(vocabulary, lowercase):
-    """BERT's tokenizer over a list of tokens."""
-    from tokenizers import Tokenizer, decoders, models
-
-    ids = {token: i for i, token in enumerate(vocabulary)}
-    fast = Tokenizer(models.WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=100))
-    fast.normalizer, fast.pre_tokenizer = bert_parts(lowercase)
-    fast.decoder = decoders.WordPiece(prefix="##", cleanup=False)
-    return _with_special(fast, ids)
-
-
-def _with_special(fast, ids):
-    """Adds BERT's frame of special tokens, where the vocabulary has them."""
-    from tokenizers import AddedToken, processors
-
-    present = [token for token in SPECIAL if token in ids]
-    fast.add_special_tokens([AddedToken(token, special=True) for token in present])
-    frame = []
-    if START in ids and END in ids:
-        frame.append(
-            processors.TemplateProcessing(
-                f"{START} $A {END}",
-                f"{START} $A {END} $B:1 {END}:1",
-                [(START, ids[START]), (END, ids[END])],
-            )
-        )
-    if fast.model.__class__.__name__ == "BPE":
-        frame.insert(0, processors.ByteLevel(trim_offsets=True))
-    if frame:
-        fast.post_processor = processors.Sequence(frame)
-    return fast
-
-
-def _learn_bpe(texts, vocab_size, lowercase, min_frequency):
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    least = len(alphabet) + len(SPECIAL)
-    if vocab_size < least:
-        raise ValueError(f"vocab_size = {vocab_size}: BPE begins with 256 bytes, at least {least}.")
-    fast = Tokenizer(models.BPE())
-    # The space in front makes a first word the same token as any other; `decode` takes it away.
-    fast.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), *[normalizers.Lowercase()] * lowercase, normalizers.Prepend(" ")]
-    )
-    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    fast.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        show_progress=False,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=alphabet,
-    )
-    fast.train_from_iterator(texts, trainer)
-    return _with_special(fast, fast.get_vocab())
-
-
-def _learn_wordpiece(texts, vocab_size, lowercase, min_frequency, max_characters):
-    """A WordPiece vocabulary as a list: special tokens, characters, continuations, joined pairs."""
-    from tokenizers import Tokenizer, models, trainers
-
-    normalizer, pre_tokenizer = bert_parts(lowercase)
-    texts = [normalizer.normalize_str(text) for text in texts]
-    characters = Counter("".join(texts))
-    commonest = sorted(characters, key=lambda c: (-characters[c], c))
-    alphabet = sorted(c for c in commonest[:max_characters] if not c.isspace())
-
-    def train(size, fixed):
-        fast = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
-        fast.pre_tokenizer = pre_tokenizer
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=size,
-            min_frequency=min_frequency,
-            show_progress=False,
-            special_tokens=fixed,
-            initial_alphabet=alphabet,
-            limit_alphabet=len(alphabet),
-        )
-        fast.train_from_iterator(texts, trainer)
-        ids = fast.get_vocab()
-        return sorted(ids, key=ids.get)
-
-    # The trainer numbers continuations in an order that changes from run to run, and of two pairs
-    # that are equally common joins the one with the lower numbers. So: ask for the continuations
-    # first, then give them fixed numbers.
-    single = train(0, list(SPECIAL))
-    pieces = sorted(set(single) - set(SPECIAL) - set(alphabet))
-    fixed = [*SPECIAL, *alphabet, *pieces]
-    if len(fixed) > vocab_size:
-        raise ValueError(
-            f"vocab_size = {vocab_size}: the texts hold {len(alphabet)} different characters, "
-            f"which with {len(pieces)} continuations and {len(SPECIAL)} special tokens makes "
-            f"{len(fixed)}: raise vocab_size or pass max_characters."
-        )
-    return train(vocab_size, fixed)
