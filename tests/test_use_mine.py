@@ -218,3 +218,41 @@ def test_gradients_go_through_a_part(answers):
             loss = ops.sum(layer(x) ** 2)
         gradient = tape.gradient(loss, x)
     assert float(ops.max(ops.abs(gradient))) > 0
+
+
+def bert():
+    """A small BERT, trained for some steps on hidden tokens; (losses, {path: weight})."""
+    from course.pretraining import BertEncoder, BertForPretraining, masking
+    from course.training.optimizers import adamw
+
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    encoder = BertEncoder(30, 1, 16, 2, 32, max_length=12, dropout=0.0, activation="gelu")
+    model = BertForPretraining(encoder)
+    optimizer = adamw(model, 1e-3)
+    model.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
+    ids = rng.integers(5, 30, (6, 10)).astype("int32")
+    losses = []
+    for _ in range(3):
+        draws = rng.random((3, *ids.shape))
+        shown, labels = masking.mask_tokens(ids, draws, np.arange(5), 4, 30, 0.3)
+        places = np.broadcast_to(np.arange(10, dtype="int32"), ids.shape)
+        inputs = (shown.astype("int32"), np.zeros_like(ids), places)
+        targets = (labels.astype("int32"), np.array([0, 1] * 3, "int32"))
+        logs = model.train_on_batch(inputs, targets, return_dict=True)
+        losses.append(float(logs["loss"]))
+    return losses, {w.path: ops.convert_to_numpy(w) for w in model.trainable_weights}
+
+
+@pytest.mark.slow
+def test_a_bert_trained_on_the_solutions_is_the_librarys(answers, seen):
+    theirs = bert()
+    put(answers)
+    ours = bert()
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5)
+    for mine, (path, library) in zip(ours[1].values(), theirs[1].items(), strict=True):
+        if not path.endswith("key/bias"):  # its gradient is 0, and Adam divides rounding by itself
+            np.testing.assert_allclose(mine, library, atol=2e-5, err_msg=path)
+    made_with()
+    ran = seen().partition("Not needed")[0]
+    assert all(what in ran for what in ("heads", "encoder blocks", "masking", "AdamW")), ran

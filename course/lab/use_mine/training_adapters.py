@@ -113,8 +113,7 @@ def adamw(mine, library):
             return new["w"], m_new["w"], v_new["w"]
 
         shape = tuple(weight.shape)
-        values = [getattr(each, "value", each) for each in (weight, m, v)]
-        values = [ops.convert_to_tensor(each) for each in values]
+        values = [_value(each) for each in (weight, m, v)]
         dtype = keras.backend.standardize_dtype(values[0].dtype)
         new, m_new, v_new = mine.over(one)(
             values[0],
@@ -133,6 +132,12 @@ def adamw(mine, library):
         return None
 
     return update
+
+
+def _value(variable):
+    """What a variable of Keras, or of the backend, holds now."""
+    value = getattr(variable, "value", variable)
+    return ops.convert_to_tensor(value() if callable(value) else value)
 
 
 def greedy(mine, library):
