@@ -151,3 +151,31 @@ def test_a_run_begun_under_older_names_goes_on(tmp_path):
     _Run(tmp_path, *options, now | {"ending": None}, None)
     with pytest.raises(ValueError, match=r"learning_rate was 0\.006, now 0\.1"):
         _Run(tmp_path, *options, now | {"learning_rate": 0.1, "ending": None}, None)
+
+
+def test_a_start_brings_its_sizes_and_what_is_set_against_it_is_an_error():
+    from course.checkpoints import pretraining_start
+
+    start = pretraining_start(pretraining.world_bert())
+    config = start[0].encoder.get_config()
+    recipe = pretraining.recipe_of_start(pretraining.Recipe(), start)
+    assert (recipe.num_heads, recipe.d_model) == (config["num_heads"], config["d_model"])
+    assert recipe.max_length <= recipe.max_positions == config["max_length"]
+    other = pretraining.Recipe(num_heads=2 * config["num_heads"])
+    with pytest.raises(ValueError, match=r"num_heads = .* and the start has"):
+        pretraining.recipe_of_start(other, start, ["num_heads"])
+    with pytest.raises(ValueError, match="brings its own vocabulary"):
+        pretraining.recipe_of_start(pretraining.Recipe(), start, ["vocab_size"])
+
+
+def test_a_start_with_other_heads_is_refused(tmp_path):
+    from dataclasses import replace
+
+    from course.checkpoints import pretraining_start
+
+    start = pretraining_start(pretraining.world_bert())
+    recipe = pretraining.recipe_of_start(pretraining.Recipe(max_steps=1), start)
+    recipe = replace(recipe, num_heads=1)
+    (tmp_path / "a.txt").write_text("One day. It was.\n\nTwo days. They were.\n")
+    with pytest.raises(ValueError, match="num_heads is 1 by the recipe"):
+        pretraining.pretrain(recipe, [tmp_path / "a.txt"], tmp_path / "run", start=start)

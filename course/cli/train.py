@@ -174,12 +174,16 @@ def bert_pretrain(
         from course.checkpoints import pretraining_start, save_bert
 
         recipe = recipe_from(pretraining.Recipe, setting or ())
+        begun = start and pretraining_start(start)
+        if begun:
+            asked = {text.partition("=")[0].strip() for text in setting or ()}
+            recipe = pretraining.recipe_of_start(recipe, begun, asked)
         _, log = pretraining.pretrain(
             recipe,
             data,
             out,
             validation=validation,
-            start=start and pretraining_start(start),
+            start=begun,
             deterministic=deterministic,
             verbose=1,
         )

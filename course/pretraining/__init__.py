@@ -10,7 +10,14 @@ from course.pretraining.encoder import OFFICIAL, BertEncoder
 from course.pretraining.examples import Pairs, PretrainingBatches, draw_pairs
 from course.pretraining.heads import BertForPretraining, MaskedLanguageModel, NextSentence
 from course.pretraining.masking import Masking
-from course.pretraining.recipe import Recipe, fill_mask, load_pretrained, pretrain, world_bert
+from course.pretraining.recipe import (
+    Recipe,
+    fill_mask,
+    load_pretrained,
+    pretrain,
+    recipe_of_start,
+    world_bert,
+)
 from course.pretraining.text import Corpus, documents, sentences
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "fill_mask",
     "load_pretrained",
     "pretrain",
+    "recipe_of_start",
     "sentences",
     "world_bert",
 ]

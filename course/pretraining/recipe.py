@@ -195,8 +195,45 @@ def pretrain(
     return model, log
 
 
+def recipe_of_start(recipe, start, asked=()):
+    """A recipe with the sizes of the model that a run begins with.
+
+    Args:
+        recipe: a `Recipe`.
+        start: a pair of a `BertForPretraining` and its `Tokenizer`.
+        asked: names of settings that were chosen, which have to agree with the start.
+
+    Raises:
+        ValueError: if one of them does not.
+    """
+    encoder = start[0].encoder.get_config()
+    names = ("num_layers", "d_model", "num_heads", "d_ff")
+    sizes = {name: encoder[name] for name in names} | {"max_positions": encoder["max_length"]}
+    for name in asked:
+        if name in ("vocabulary", "vocab_size", "vocab_sentences", "lowercase"):
+            raise ValueError(
+                f"{name} is set, and the start brings its own vocabulary: leave it out."
+            )
+        if name in sizes and getattr(recipe, name) != sizes[name]:
+            raise ValueError(
+                f"{name} = {getattr(recipe, name)}, and the start has {sizes[name]}: leave it out, "
+                "or begin without the start."
+            )
+    if "max_length" not in asked:
+        sizes["max_length"] = min(recipe.max_length, sizes["max_positions"])
+    return replace(recipe, **sizes)
+
+
 def _begin_with(model, start):
     """Takes over the weights of another model of the same sizes."""
+    ours, theirs = (each.encoder.get_config() for each in (model, start))
+    for name in ("num_heads", "activation", "epsilon"):  # what the weights' shapes do not tell
+        if ours[name] != theirs[name]:
+            raise ValueError(
+                f"{name} is {ours[name]} by the recipe, and in the start {theirs[name]}: the model "
+                "would compute something else. "
+                + ("Set it to the start's." if name == "num_heads" else "Choose another start.")
+            )
     for ours, theirs in zip(model.weights, start.weights, strict=False):
         if ours.shape != theirs.shape:
             raise ValueError(
