@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from course.cli import answer as _answer
+from course.cli import language as _language
+from course.cli import summarise as _summarise
 from course.cli import use as _use
 from course.cli.train import stop as _stop
 from course.cli.train import train_app
@@ -24,6 +26,10 @@ app.add_typer(data_app, name="data")
 app.add_typer(train_app, name="train")
 train_app.command("question-answering")(_answer.train)
 app.command()(_answer.answer)
+train_app.command("language-model")(_language.train)
+app.command()(_language.generate)
+train_app.command("summarisation")(_summarise.train)
+app.command()(_summarise.summarise)
 app.command()(_use.translate)
 app.command()(_use.classify)
 app.command("fill-mask")(_use.fill_mask)

@@ -85,6 +85,20 @@ def _compile(function, model, arrays):
     )
 
 
+def compiled(function: Callable, model: keras.Model) -> Callable:
+    """A function of tensors that calls a model, as a graph for each shape of its arguments.
+
+    Args:
+        function: takes and returns nests of tensors. Let it hold the model by a weak reference.
+        model: a `keras.Model`, whose weights are looked up at each call.
+    """
+    if keras.backend.backend() == "jax":
+        return _compile(function, weakref.ref(model), None)
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, jit_compile=runtime.jit_compile())
+
+
 def tensors(inputs: Any) -> Any:
     """The inputs as tensors of the backend: lists and NumPy integers become int32."""
     if isinstance(inputs, np.ndarray | list):
