@@ -86,8 +86,9 @@ AT_A_LEVEL = """
 import json, sys, pathlib
 sys.path[:0] = [{root!r}, {tests!r}]
 from course import exercises
-from course.grading import grader, notebooks, sandbox
+from course.grading import grader
 from course.grading.sandbox.worker_pool import WorkerPool
+from course.grading.submissions import notebooks
 folder, found = pathlib.Path({folder!r}), {{}}
 with WorkerPool(level={level!r}, weak={level!r} == "rlimits", secret=[folder]) as pool:
     for path in sorted(folder.glob("*/*.ipynb")):
@@ -220,7 +221,7 @@ def test_a_lesson_sees_the_modules_of_earlier_lessons_and_not_its_own():
     everything = {item[1] for item in visibility.view("positions", folder="/x")}
     package = str(visibility.PACKAGE)
     assert f"{package}/attention.py" in everything
-    for name in ("positions.py", "exercises", "grading", "lab", "cli.py", "authoring"):
+    for name in ("positions.py", "exercises", "grading", "lab", "cli", "authoring"):
         assert f"{package}/{name}" not in everything
     assert ("hide", package, "") in visibility.view("positions", folder="/x")
 
@@ -430,7 +431,7 @@ def test_a_mutated_notebook_is_read_or_refused_with_a_reason(tmp_path, proof_siz
         assert found["start.double"].status in ("found", "missing", "duplicated")
         matching.lesson_of(Path("x.ipynb"), document, known, bank.of_lesson)
         for cell in document.cells:
-            matching.definitions_only(cell.source)
+            matching.statements_of(cell.source)
 
     check()
     assert seen["read"] and seen["refused"]

@@ -13,7 +13,7 @@ import pytest
 
 from course import runner
 from course.checks.declaration import call, fixture, ref, step, tensor
-from course.runner import serialization
+from course.runner import serialization, time_limit
 
 pytestmark = pytest.mark.backend
 
@@ -134,7 +134,9 @@ def test_an_endless_loop_is_stopped_and_its_line_told(answer):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads stay on no core here")
-def test_a_busy_machine_costs_a_right_answer_nothing():
+def test_a_busy_machine_costs_a_right_answer_nothing(monkeypatch):
+    # However busy: what is tested is which seconds count, not when patience ends.
+    monkeypatch.setattr(time_limit, "PATIENCE", 1000)
     core = min(os.sched_getaffinity(0))
 
     def works_for_half_a_second():
@@ -155,6 +157,20 @@ def test_a_busy_machine_costs_a_right_answer_nothing():
             other.wait()
     assert outcome.failure is None
     assert outcome.results["result"] > 0.8  # so it had to wait
+
+
+@pytest.mark.parametrize(
+    ("wall", "in_line", "computed", "had"),
+    [
+        (4.0, 0.0, 4.0, 4.0),  # alone on the machine
+        (4.0, 0.0, 0.0, 4.0),  # it sleeps
+        (4.0, 3.0, 1.0, 1.0),  # others had the core for three of the seconds
+        (4.0, 200.0, 4.0, 4.0),  # sixty threads stand in line for one another
+        (40.0, 40.0, 0.0, 2.0),  # patience ends
+    ],
+)
+def test_the_seconds_that_count_are_those_with_a_core(wall, in_line, computed, had):
+    assert time_limit.seconds_had(wall, in_line, computed) == had
 
 
 def test_arguments_changed_in_place_are_named_and_the_plan_keeps_its_own():

@@ -11,9 +11,10 @@ from course.grading.outcomes import UNREADABLE, cell_error, guarded, received
 from course.grading.sandbox import process
 from course.grading.sandbox.process import Lost, Output
 from course.grading.sandbox.worker_pool import WorkerPool
-from course.grading.submissions import handout, matching
+from course.grading.submissions import reading
 from course.runner import SECONDS, Failure, Outcome
 
+MOST_PIECES = 1000  # statements of a cell that are run one by one
 EXCERPT = 2000  # characters of a cell's output that are kept for its feedback
 
 
@@ -65,6 +66,7 @@ class Session:
         limits: its `sandbox.Limits`.
         pool: the `WorkerPool` that its processes come from.
         needless: indices of cells that are not run, see `handout`.
+        statements: {index: ((line, text), …)} of each cell that answers an exercise.
         drawn: whether its process has seen hidden inputs: a later one may have learnt of them.
     """
 
@@ -76,6 +78,7 @@ class Session:
     limits: process.Limits
     pool: WorkerPool
     needless: set = field(default_factory=set)
+    statements: dict = field(default_factory=dict)
     drawn: bool = False
     child: object = None
     starts: int = 0
@@ -86,7 +89,7 @@ class Session:
     notes: list = field(default_factory=list)  # for the instructor only
     errors: dict = field(default_factory=dict)
     outputs: dict = field(default_factory=dict)
-    instead: dict = field(default_factory=dict)  # what runs in place of a cell that was fatal
+    fatal: dict = field(default_factory=dict)  # {index: numbers of statements not run again}
 
     def __enter__(self):
         return self
@@ -139,25 +142,41 @@ class Session:
                     break
 
     def _run(self, cell):
-        """Runs one cell; False if that ended the process."""
+        """Runs one cell; False if that ended the process, which begins afresh without its cause.
+
+        A cell that answers an exercise is run statement by statement: one that stops, or ends the
+        process, costs itself and not the definitions around it.
+        """
         index = cell.index
-        source = self.instead.get(index, cell.source)
         names = [n for e, n in self.names.items() if self.found[e].index == index]
-        seconds = min(self.limits.cell, self.left - (0 if names else self.limits.reserve))
-        if index in self.took:  # in a process that was lost: it gets what it needed then
-            seconds = max(seconds, min(self.left, 1 + 2 * self.took[index]))
-        if source is None or seconds < 0.5:
-            if source is not None:
-                self.flag(f"{cell.label} was not run, its time was used up by others")
+        pieces = self.statements.get(index) if names else None
+        if not pieces or len(pieces) > MOST_PIECES:
+            pieces = ((1, cell.source),)
+        fatal = self.fatal.setdefault(index, set())
+        pieces = [(n, *piece) for n, piece in enumerate(pieces) if n not in fatal]
+        if not pieces:
             return True
-        request = {"do": "cell", "index": index, "source": source, "names": names}
-        self.child.output = output = Output(self.limits.output)
-        before = self.seconds
+        seconds = self._seconds_for(index, names)
+        if seconds < 0.5:
+            self.flag(f"{cell.label} was not run, its time was used up by others")
+            return True
+        before, output = self.seconds, Output(self.limits.output)
+        self.child.output = output
         try:
-            answer = self.child.ask(request, seconds, interrupt=True)
-        except Lost as lost:
-            self._lost_in(cell, lost, names, seconds)
-            return False
+            for number, line, text in pieces:
+                left = max(0.5, seconds - (self.seconds - before))
+                request = {"do": "cell", "index": index, "source": "#\n" * (line - 1) + text}
+                request["names"] = names
+                try:
+                    answer = self.child.ask(request, left, interrupt=True)
+                except Lost as lost:
+                    fatal.add(number)
+                    self._lost_in(cell, lost, seconds)
+                    return False
+                if not self._goes_on(cell, answer, seconds):
+                    fatal.add(number)
+                    self._let_go()
+                    return False
         finally:
             if not self.drawn:
                 self.outputs.setdefault(index, _excerpt(output))
@@ -165,30 +184,29 @@ class Session:
                 size, kept = output.total / 1e6, output.limit / 1e6
                 self.flag(f"{cell.label} printed {size:.0f} MB, {kept:.0f} MB kept")
         self.took[index] = self.seconds - before
-        if index in self.instead:
-            return True
+        return True
+
+    def _seconds_for(self, index, names):
+        """How long a cell may take; one with several answers has the time of several."""
+        most = self.limits.cell * max(1, len(names))
+        seconds = min(most, self.left - (0 if names else self.limits.reserve))
+        if index in self.took:  # in a process that was lost: it gets what it needed then
+            seconds = max(seconds, min(self.left, 1 + 2 * self.took[index]))
+        return seconds
+
+    def _goes_on(self, cell, answer, seconds):
+        """Notes the error of what was run; False if the process is not fit to go on."""
         error = answer.get("error")
         if answer["interrupted"]:
             self.flag(f"{cell.label} was stopped after {seconds:.0f} s")
             error = _too_slow(seconds, error)
         if error is not None and not self.drawn:
-            self.errors[index] = cell_error(error)
-        if answer["interrupted"] or cell_error(error)["type"] == "MemoryError":
-            # What it leaves behind depends on the moment, and may fill the memory: begin afresh
-            # without its calls.
-            self._let_go()
-            self._replace(cell, names)
-            return False
-        return True
+            self.errors.setdefault(cell.index, cell_error(error))
+        # What such a one leaves behind depends on the moment, and may fill the memory.
+        return not answer["interrupted"] and cell_error(error)["type"] != "MemoryError"
 
-    def _replace(self, cell, names):
-        """Has a cell's definitions run in its place; nothing if they too were fatal."""
-        again = cell.index in self.instead
-        only = matching.definitions_only(cell.source) if names and not again else None
-        self.instead[cell.index] = only
-
-    def _lost_in(self, cell, lost, names, seconds):
-        """Notes a cell that took the process with it, and what to run in its place."""
+    def _lost_in(self, cell, lost, seconds):
+        """Notes a cell that took the process with it."""
         self._let_go()
         if lost.why == "time":
             self.flag(f"{cell.label} was stopped after {seconds:.0f} s, and the process with it")
@@ -198,8 +216,7 @@ class Session:
             self.flag(f"{cell.label} ended the process ({how or lost.why})")
             error = {"message": "This cell ended the whole process."}
         if not self.drawn:
-            self.errors[cell.index] = cell_error(error)
-        self._replace(cell, names)
+            self.errors.setdefault(cell.index, cell_error(error))
 
     def executor(self, exercise):
         """The `execute` that the examiner calls for this exercise."""
@@ -292,6 +309,7 @@ def grade_document(
     handed_out=(),
     limits=None,
     pool=None,
+    scan=None,
 ):
     """Grades the cells of one submission.
 
@@ -305,6 +323,7 @@ def grade_document(
         handed_out: texts of the lesson's cells, those that nothing graded uses are not run.
         limits: `sandbox.Limits`; the defaults if None.
         pool: the `WorkerPool` to fork from; one of its own if None.
+        scan: the `reading.Scan` of the document; made here if None.
 
     Returns:
         (list of `Graded`, flags, notes for the instructor only, seconds used)
@@ -324,12 +343,23 @@ def grade_document(
                 handed_out=handed_out,
                 limits=limits,
                 pool=pool,
+                scan=scan,
             )
-    found = matching.match(document, exercises)
+    scan = scan or reading.scan(document, exercises, handed_out)
+    found = scan.found
     names = {exercise.id: exercise.defines for exercise in exercises}
     limits = limits or process.Limits()
-    needless = handout.needless(document, found, handed_out) if handed_out else set()
-    session = Session(document, found, names, lesson, list(refused), limits, pool, needless)
+    session = Session(
+        document,
+        found,
+        names,
+        lesson,
+        list(refused),
+        limits,
+        pool,
+        scan.needless,
+        scan.statements,
+    )
     with session:
         if any(each.status != "missing" for each in found.values()):
             try:

@@ -7,8 +7,8 @@ was not written; run again, it grades what is missing or has changed, and nothin
 import contextlib
 import functools
 import os
+import signal
 import sys
-import tempfile
 import threading
 import zipfile
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -24,9 +24,9 @@ from course.grading.grader import grade_document
 from course.grading.results import exports, feedback, records, report
 from course.grading.sandbox import cleanup, process
 from course.grading.sandbox.worker_pool import WorkerPool
-from course.grading.submissions import archives, handout
-from course.grading.submissions.folders import unread_settings
-from course.grading.submissions.selection import plan_work
+from course.grading.submissions import handout
+from course.grading.submissions.collecting import collected
+from course.grading.submissions.folders import printable, unread_settings
 
 
 @dataclass
@@ -42,6 +42,7 @@ class Summary:
         ungraded: [(student, reason)] of what could not be graded.
         assignment: path of the assignment.toml that was followed, or None.
         unread: names of files among the submissions that would be settings elsewhere.
+        problems: sentences on files of a zip that belong to no student.
     """
 
     out: Path
@@ -52,6 +53,7 @@ class Summary:
     ungraded: list = field(default_factory=list)
     assignment: Path | None = None
     unread: list = field(default_factory=list)
+    problems: list = field(default_factory=list)
 
     def __str__(self):
         lines = [
@@ -63,10 +65,11 @@ class Summary:
             f"report    {self.out / 'report.html'} (for you alone)",
             *([f"followed  {self.assignment}"] if self.assignment else ()),
             *(f"not read  {name}, which lies among the submissions" for name in self.unread),
+            *(f"left out  {text}" for text in self.problems),
             f"exports   {self.out / 'canvas.csv'} and {self.out / 'gradescope'}",
             f"records   {self.out / 'records'} (they hold the seed: keep them to yourself)",
         ]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))  # students' words are among them
 
 
 def grade(
@@ -103,21 +106,22 @@ def grade(
     Raises:
         GradingError: if there is nothing to grade or an argument cannot be followed.
     """
-    out = Path(out)
-    _import_nothing_of(Path(submissions))
-    _check(Path(submissions), out, jobs)
-    with _unpacked(Path(submissions)) as (folder, numbers):
-        asked = _asked(Path(submissions), assignment)
-        lesson = checking.lesson_for(Path(), None, lesson) if lesson else asked.lesson
-        work = plan_work(folder, lesson)
+    out, submissions = Path(out), Path(submissions)
+    _import_nothing_of(submissions)
+    _check(submissions, out, jobs)
+    asked = _asked(submissions, assignment)
+    lesson = checking.lesson_for(Path(), None, lesson) if lesson else asked.lesson
+    cleanup.sweep()
+    with collected(submissions, asked, lesson) as (folder, work, platform):
         unread = unread_settings(folder) if folder.is_dir() else []
         seed = records.seed_for(out, seed)
         out.mkdir(parents=True, exist_ok=True)
         for part in (out, out / "records", out / "feedback", out / "gradescope"):
             records.clear_halves(part)
-        cleanup.sweep()
-        secret = (Path(submissions), folder, out)
-        run = _Run(asked, out, seed, limits, jobs or runtime.cores(), weak_sandbox, secret, numbers)
+        secret = (submissions, folder, out)
+        run = _Run(
+            asked, out, seed, limits, jobs or runtime.cores(), weak_sandbox, secret, platform
+        )
         finished = run.all(work, progress)
     students = {}
     for each, record in finished:
@@ -137,8 +141,7 @@ def grade(
     answers = {}
     for each, record in finished:
         if record["state"] == "graded":
-            texts = report.answers_of(each, record, asked.exercises(each.lesson))
-            answers.setdefault(each.lesson, {})[each.student] = texts
+            answers.setdefault(each.lesson, {})[each.student] = each.scan.pieces
     records.write(out / "report.html", report.page(results, answers))
     return Summary(
         out,
@@ -149,18 +152,8 @@ def grade(
         ungraded=[(r["student"], r["reason"]) for r in everything if r["state"] != "graded"],
         assignment=asked.path,
         unread=unread,
+        problems=[text for student, text in platform["problems"] if student is None],
     )
-
-
-@contextlib.contextmanager
-def _unpacked(submissions):
-    """(folder, {student: the platform's number}); a zip is unpacked while it is needed."""
-    if submissions.is_file() and zipfile.is_zipfile(submissions):
-        prefix = f"{cleanup.PREFIX}{os.getpid()}-"  # what a killed run leaves, `sweep` removes
-        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
-            yield Path(folder), archives.unpack(submissions, folder)
-    else:
-        yield submissions, {}
 
 
 def _import_nothing_of(submissions):
@@ -201,14 +194,38 @@ def _asked(submissions, given):
     return assignments.load(beside, may_run_code=False)
 
 
+@contextlib.contextmanager
+def _interrupts():
+    """An event that Ctrl-C and SIGTERM set, beside raising KeyboardInterrupt here.
+
+    An exception alone can be lost: where a signal arrives while Python runs a finaliser, it is
+    printed and dropped. SIGTERM ends a run as Ctrl-C does, its processes first.
+    """
+    stopped, before = threading.Event(), {}
+
+    def stop(*_):
+        stopped.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as a job in the background has it
+                before[number] = signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class _Run:
     """What the submissions of a run have in common; its pool is started when one needs it."""
 
-    def __init__(self, asked, out, seed, limits, jobs, weak, secret, numbers):
+    def __init__(self, asked, out, seed, limits, jobs, weak, secret, platform):
         self.asked, self.out, self.seed, self.limits = asked, out, seed, limits
         self.jobs, self.weak, self.secret = jobs, weak, secret
         self.cancel, self.lock = threading.Event(), threading.Lock()
-        self.started, self.known, self.texts, self.numbers = None, {}, {}, numbers
+        self.started, self.known, self.texts, self.platform = None, {}, {}, platform
 
     def pool(self):
         """The pool of this run.
@@ -228,11 +245,13 @@ class _Run:
         if progress:
             progress(0, len(work), None)
         try:
-            with ThreadPoolExecutor(self.jobs, thread_name_prefix="course-grade") as pool:
+            with _interrupts() as stopped, ThreadPoolExecutor(self.jobs, thread_name_prefix="course-grade") as pool:
                 try:
                     waiting = {pool.submit(self.one, each): each for each in work}
                     while waiting:
-                        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                        done, _ = wait(waiting, 1.0, return_when=FIRST_COMPLETED)
+                        if stopped.is_set():  # it came where Python drops exceptions
+                            raise KeyboardInterrupt
                         for future in done:
                             record = future.result()
                             finished.append((waiting.pop(future), record))
@@ -260,11 +279,10 @@ class _Run:
             known = before["exercise_identities"]
             changed = {name for name in prints if known.get(name) != prints[name]}
         if changed is not None and not changed and list(prints) == list(known):
-            record = before | _circumstances(work, self.asked) | {"kept": True}
+            record = before | _circumstances(work, self.asked, self.platform) | {"kept": True}
         else:
             record = self.graded(work, before, changed) | {"identity": identity, "kept": False}
             record["exercise_identities"] = prints
-        record["platform_number"] = self.numbers.get(work.student)
         if record | {"kept": False} != before:
             records.save(path, record | {"kept": False})
         return record
@@ -293,7 +311,7 @@ class _Run:
             before: its record of an earlier run, or None.
             changed: ids of the exercises whose parts of that record no longer hold; None for all.
         """
-        record = _blank(work, self.asked, self.seed)
+        record = _blank(work, self.asked, self.seed, self.platform)
         if work.reason:
             return record
         limits = self.limits or limits_for(work.lesson)
@@ -315,6 +333,7 @@ class _Run:
                 handed_out=self.handed_out(work.lesson),
                 limits=limits,
                 pool=pool,
+                scan=work.scan,
             )
         except process.Cancelled:
             raise
@@ -337,20 +356,25 @@ class _Run:
         }
 
 
-def _circumstances(work, asked):
+def _circumstances(work, asked, platform):
     """What may change without the file's content: its date, the files beside it, the deadline."""
     modified = None
     if work.path:
         modified = datetime.fromtimestamp(work.path.stat().st_mtime, UTC)
-    late = bool(modified and asked.deadline and modified > asked.deadline)
+    said = platform["students"].get(work.key, {})
+    if said.get("date"):
+        modified = datetime.fromisoformat(said["date"])
+    late = bool(modified and asked.deadline and modified > asked.deadline) or bool(said.get("late"))
     return {
+        "platform": {"name": platform["platform"], **said},
+        "problems": [text for student, text in platform["problems"] if student == work.key],
         "files": [work.shown(path) for path in work.files],
         "modified": modified.isoformat(timespec="seconds") if modified else None,
         "late": late,
     }
 
 
-def _blank(work, asked, seed):
+def _blank(work, asked, seed, platform):
     """The record of a submission that is not graded."""
     exercises = asked.exercises(work.lesson) if work.lesson else []
     return {
@@ -372,7 +396,7 @@ def _blank(work, asked, seed):
         "seed": seed,
         "seconds": 0.0,
         "graded": datetime.now(UTC).isoformat(timespec="seconds"),
-        **_circumstances(work, asked),
+        **_circumstances(work, asked, platform),
     }
 
 

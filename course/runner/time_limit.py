@@ -10,7 +10,7 @@ from contextlib import suppress
 # Where each new shape is compiled first (JAX), that takes seconds, not a fault of the student.
 SECONDS = {"tensorflow": 10.0, "jax": 30.0}
 # Nor is a busy machine: time in which no core was free comes on top, up to so many times the limit.
-PATIENCE = 5
+PATIENCE = 20
 AT_ONCE = 0.1  # seconds
 
 
@@ -52,14 +52,27 @@ class Worker(threading.Thread):
 
 def finishes(worker, limit):
     """Waits for a `Worker`; whether it ends within `limit` seconds of having a core to run on."""
-    started, waited, left = time.monotonic(), None, limit
+    started, computed, waited, left = time.monotonic(), time.process_time(), None, limit
     worker.ended.wait(min(limit, AT_ONCE))  # most do, and looking up the wait takes its time
     while left > 0 and not worker.ended.is_set():
         waited = waited_for_a_core() if waited is None else waited
         worker.ended.wait(left)
-        extra = min(max(0.0, waited_for_a_core() - waited), (PATIENCE - 1) * limit)
-        left = limit + extra - (time.monotonic() - started)
+        in_line = max(0.0, waited_for_a_core() - waited)
+        had = seconds_had(time.monotonic() - started, in_line, time.process_time() - computed)
+        left = limit - had
     return worker.ended.is_set()
+
+
+def seconds_had(wall, in_line, computed):
+    """The part of a span of time in which a process had a core to run on.
+
+    Args:
+        wall: seconds of the span.
+        in_line: seconds that its threads stood in line for a core, all of them together.
+        computed: seconds that its threads computed, all of them together. Sixty threads stand in
+            line for one another; what they computed says that the process had its core.
+    """
+    return max(wall / PATIENCE, wall - in_line, min(wall, computed))
 
 
 def waited_for_a_core():

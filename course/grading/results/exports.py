@@ -33,7 +33,8 @@ def canvas(out, results, title):
     writer.writerow(["    Points Possible", "", "", "", "", f"{possible:g}"])
     for student, its in results:
         points, _ = totals(its)
-        number = next((r["platform_number"] for r in its if r.get("platform_number")), "")
+        said = its[0]["platform"]  # another platform's numbers are not Canvas'
+        number = said.get("number", "") if said["name"] == "canvas" else ""
         score = "" if points is None else f"{round(points, 4):g}"
         writer.writerow([records.text_of(student), number, "", "", "", score])
     path = out / "canvas.csv"

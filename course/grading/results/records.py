@@ -10,7 +10,7 @@ from course import runtime
 from course.grading import GradingError
 from course.grading.grader import CellFailure
 
-FORMAT = 2
+FORMAT = 3
 
 
 def write(path, text, mode=0o600):
@@ -191,7 +191,10 @@ def all_flags(record):
     """A record's flags, with those of its exercises."""
     flags = [] if record["state"] == "graded" else [f"UNGRADED: {record['reason']}"]
     if record["late"]:
-        flags.append(f"late: saved {record['modified']}")
+        marked = f"marked so by {record['platform']['name'].capitalize()}"
+        said = record["platform"].get("late")
+        flags.append(f"late: {marked if said else 'saved ' + str(record['modified'])}")
+    flags += record["problems"]
     if len(record["files"]) > 1:
         counts, *others = record["files"]
         flags.append(f"several notebooks: {counts} counts, {', '.join(others)} not")

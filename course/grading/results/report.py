@@ -46,7 +46,7 @@ def page(results, answers):
 
     Args:
         results: [(student, [records])].
-        answers: {lesson: {student: {exercise id: text of the definition}}}.
+        answers: {lesson: {student: what `similarity.pieces` gives}}.
 
     Returns:
         HTML, a whole page.
@@ -129,12 +129,11 @@ def _students(results):
 def _alike(lesson, answers):
     """Pairs of students, and students beside our solution, whose answers are nearly the same."""
     title = escape(bank.about(lesson).title)
-    texts = {student: list(its.values()) for student, its in sorted(answers.items())}
-    pairs = similarity.pairs(texts)
+    pairs = similarity.pairs(answers)
     ours = similarity.pieces(solution(lesson))
     copies = []
-    for student, sources in texts.items():
-        alike = similarity.likeness(similarity.pieces(sources), ours) if ours else 0.0
+    for student, pieces in sorted(answers.items()):
+        alike = similarity.likeness(pieces, ours) if ours else 0.0
         if alike >= similarity.THRESHOLD:
             copies.append((alike, student, "the course's solution"))
     rows = [[a, b, (f"{x:.0%}", x)] for x, a, b in [*sorted(copies, reverse=True), *pairs]]
@@ -149,14 +148,6 @@ def _alike(lesson, answers):
         note += '<p class="soft">The course’s solution is not on this machine.</p>\n'
     body = _table(("Student", "Nearly the same as", "Shared"), rows) if rows else "<p>None.</p>\n"
     return f"<h2>Nearly the same: {title}</h2>\n{note}{body}"
-
-
-def answers_of(work, record, exercises):
-    """{exercise id: text of the definition} of one submission, missing ones left out."""
-    if work.document is None or record["state"] != "graded":
-        return {}
-    found = matching.match(work.document, exercises)
-    return {name: each.source for name, each in found.items() if each.source}
 
 
 def solution(lesson):

@@ -5,6 +5,7 @@ Short answers are alike by nature; a pair is told only where its trees are large
 """
 
 import ast
+import hashlib
 import itertools
 
 from course.runtime import parse_source
@@ -15,10 +16,13 @@ SMALLEST = 120  # pieces; below, two honest students may well write the same
 
 
 def pieces(sources):
-    """The set of pieces of several definitions.
+    """The pieces of several definitions, each as a number.
 
     Args:
         sources: texts; those that do not parse are left out.
+
+    Returns:
+        A set of whole numbers.
     """
     found = set()
     for number, source in enumerate(sources):
@@ -27,8 +31,12 @@ def pieces(sources):
         except (SyntaxError, ValueError, RecursionError):
             continue
         runs = zip(*(nodes[i:] for i in range(PIECE)), strict=False)
-        found |= {(number, run) for run in runs}
+        found |= {_number(number, run) for run in runs}
     return found
+
+
+def _number(*piece):
+    return int.from_bytes(hashlib.blake2b(repr(piece).encode(), digest_size=6).digest())
 
 
 def _walk(tree):
@@ -55,13 +63,12 @@ def pairs(answers):
     """Pairs that are nearly the same, the most alike first.
 
     Args:
-        answers: {student: list of definitions' texts}.
+        answers: {student: what `pieces` gives}.
 
     Returns:
         A list of (likeness, student, student).
     """
-    known = {student: pieces(sources) for student, sources in answers.items()}
-    known = {student: found for student, found in known.items() if len(found) >= SMALLEST}
+    known = {student: found for student, found in answers.items() if len(found) >= SMALLEST}
     found = []
     for (a, one), (b, other) in itertools.combinations(sorted(known.items()), 2):
         # The sizes alone say how alike two can be at most; most pairs end here.

@@ -26,8 +26,9 @@ _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 _DETACH, _AT_FDCWD, _AT_RECURSIVE = 2, -100, 0x8000
 _PDEATHSIG, _DUMPABLE, _CAPBSET_DROP, _NO_NEW_PRIVS, _SUBREAPER = 1, 4, 24, 38, 36
 _SYS_MOUNT_SETATTR, _SYS_LANDLOCK = 442, 444  # the same on every architecture
-_DEVICES = ("null", "zero", "full", "random", "urandom")
-_OLD = "/.outside"
+# Not "zero": mapped as shared, it is memory that no limit counts.
+_DEVICES = ("null", "full", "random", "urandom")
+_OLD, _SCRATCH = "/.outside", "/.scratch"
 
 
 def _libc():
@@ -96,11 +97,11 @@ def new_root(view, uid):
 
     Args:
         view: [(kind, path, more)], parents before what lies in them. Kinds: "read" (`more` from
-            outside, readable there), "write" (empty and writable, `more` bytes), "hide" (empty),
+            outside, readable there), "write" (empty and writable, `more` bytes together), "hide"
+            (empty),
             "link" (to `more`) and "text" (a file that holds `more`).
         uid: the user who may write; None for this process's own.
     """
-    owner = "" if uid is None else f",uid={uid},gid={uid}"
     _do("private mounts", "mount", None, "/", None, _REC | _PRIVATE, None)
     _tmpfs("/tmp", "mode=755,size=4m")
     os.mkdir("/tmp" + _OLD)
@@ -117,7 +118,14 @@ def new_root(view, uid):
             read_only.append(path)
         elif kind == "write":
             os.makedirs(path, exist_ok=True)
-            _tmpfs(path, f"mode=700,size={more}{owner}")
+            if not os.path.isdir(_SCRATCH):  # one for all, so that its size is theirs together
+                os.mkdir(_SCRATCH)
+                _tmpfs(_SCRATCH, f"mode=755,size={more}")
+            place = f"{_SCRATCH}/{len(os.listdir(_SCRATCH))}"
+            os.mkdir(place, 0o700)
+            if uid is not None:
+                os.chown(place, uid, uid)
+            _do(f"mount of {path}", "mount", place, path, None, _BIND, None)
         else:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             if kind == "link":
@@ -132,6 +140,9 @@ def new_root(view, uid):
     os.symlink("/proc/self/fd", "/dev/fd")
     _do("leaving the old root", "umount2", _OLD, _DETACH)
     os.rmdir(_OLD)
+    if os.path.isdir(_SCRATCH):
+        _do("leaving the scratch folder", "umount2", _SCRATCH, _DETACH)
+        os.rmdir(_SCRATCH)
     for path in read_only:
         _attributes(path, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV, 0)
 
@@ -185,36 +196,6 @@ def become(uid, own_namespace):
     die_with_the_parent()  # a change of user had cleared it
 
 
-def no_sockets():
-    """Refuses this process every socket, which Landlock does in part; `socketpair` goes on working.
-
-    By a filter on system calls: UDP, and the sockets of the user's own services, are ways out.
-    """
-    machine = os.uname().machine
-    known = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
-    if machine not in known:
-        raise OSError(f"no filter for system calls of {machine} is known here")
-    architecture, call = known[machine]
-    load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06
-    program = b"".join(
-        struct.pack("=HBBI", *line)
-        for line in (
-            (load, 0, 0, 4),  # the architecture
-            (equal, 1, 0, architecture),
-            (answer, 0, 0, 0x80000000),  # of another: end the process
-            (load, 0, 0, 0),  # the system call
-            (at_least, 2, 0, 0x40000000),  # by x86-64's other numbering
-            (equal, 1, 0, 425),  # io_uring_setup, which opens sockets too
-            (equal, 0, 1, call),
-            (answer, 0, 0, 0x00050000 | 13),  # EACCES
-            (answer, 0, 0, 0x7FFF0000),  # go on
-        )
-    )
-    lines = ctypes.create_string_buffer(program)
-    given = struct.pack("@HP", len(program) // 8, ctypes.addressof(lines))
-    _do("seccomp", "prctl", 22, 2, given, 0, 0)
-
-
 def landlock(view):
     """Refuses this process all files but those of the view, TCP, and signals to others.
 
@@ -244,7 +225,6 @@ def landlock(view):
         _allow(ruleset, f"/proc/{name}", 0b1100)
     _do("landlock", "syscall", _SYS_LANDLOCK + 2, ruleset, 0)
     os.close(ruleset)
-    no_sockets()
 
 
 def _landlock_abi():
@@ -254,7 +234,7 @@ def _landlock_abi():
 def landlock_knows():
     """What this kernel's Landlock restricts, in words."""
     abi = _landlock_abi()
-    return "files" + ", signals to others" * (abi >= 6) + "; seccomp: sockets"
+    return "files" + ", signals to others" * (abi >= 6) + "; seccomp: sockets, rights of files"
 
 
 def _around(path, hidden):

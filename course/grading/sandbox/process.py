@@ -14,7 +14,7 @@ from pathlib import Path
 from course.grading import GradingError
 from course.grading.sandbox import protocol, supervisor
 from course.grading.sandbox.cleanup import end
-from course.runner import PATIENCE
+from course.runner.time_limit import seconds_had
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Limits:
     """What one submission may use; the framework's import is not counted.
 
     Seconds are those in which its code had a core to run on: standing in line for one, on a busy
-    machine, does not count, up to `PATIENCE` times the limit.
+    machine, does not count, see `seconds_had`.
 
     Attributes:
         wall: seconds for the whole submission.
@@ -85,18 +85,19 @@ class _Clock:
 
     def __init__(self, pid):
         self.tasks, self.started, self.before = Path(f"/proc/{pid}/task"), time.monotonic(), None
-        self.waited, self.known = 0.0, {}
+        self.waited, self.computed, self.known = 0.0, 0.0, {}
 
     def seconds(self, exact=False):
         """The time so far; what was waited for is looked up again where it is to be exact."""
         if exact:
             for path in self.tasks.glob("*/schedstat"):
                 with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended
-                    waited = int(path.read_text().split()[1]) / 1e9
-                    self.waited += max(0.0, waited - self.known.get(path, waited))
-                    self.known[path] = waited
-        wall = time.monotonic() - self.started
-        return max(wall / PATIENCE, wall - self.waited)
+                    computed, waited, *_ = (int(n) / 1e9 for n in path.read_text().split())
+                    before = self.known.get(path, (computed, waited))
+                    self.computed += max(0.0, computed - before[0])
+                    self.waited += max(0.0, waited - before[1])
+                    self.known[path] = computed, waited
+        return seconds_had(time.monotonic() - self.started, self.waited, self.computed)
 
 
 class Worker:

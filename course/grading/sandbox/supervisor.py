@@ -17,7 +17,7 @@ import signal
 import socket
 import struct
 
-from course.grading.sandbox import confinement, worker
+from course.grading.sandbox import confinement, syscalls, worker
 
 TOO_MUCH_MEMORY = 253  # the code of a submission whose processes held more than its limit together
 
@@ -80,7 +80,7 @@ def _keep(grader, config, descriptors):
     _tell(grader, pid=inside if alone else pid)
     code = None
     while code is None:
-        readable, _, _ = select.select([grader, wake_read], [], [])
+        readable, _, _ = select.select([grader, wake_read], [], [], None if alone else 0.5)
         if wake_read in readable:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake_read, 4096)
@@ -91,6 +91,8 @@ def _keep(grader, config, descriptors):
             else:
                 os.kill(pid, signal.SIGKILL)
         code = _code_of(pid)
+        if not alone and code is None and _too_much(config["memory"], _descendants(pid)):
+            code = TOO_MUCH_MEMORY
     if not alone:
         _end_all(pid)
     _tell(grader, code=code)
@@ -165,7 +167,11 @@ def _student(config, supervisor, descriptors, alone):
             _be_the_first(config["memory"])
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
+        if config["core"] is not None:  # its threads are in line for one core, not for all
+            os.sched_setaffinity(0, {config["core"]})
         confinement.limit(config["memory"], config["file_size"], config["processes"])
+        if config["level"] != confinement.RLIMITS:
+            syscalls.refuse(on_the_machine=not alone)
         os.chdir(config["work"])
         _look_around(config)
         supervisor.sendall(b"\n")
@@ -224,22 +230,46 @@ def _be_the_first(memory):
             if done == pid:
                 code = os.waitstatus_to_exitcode(status)
                 os._exit(code if code >= 0 else 128 - code)
-        if _held("statm") > memory and _held("smaps_rollup") > memory:
+        if _too_much(memory, filter(str.isdecimal, os.listdir("/proc"))):
             os._exit(TOO_MUCH_MEMORY)
 
 
-def _held(file):
-    """Bytes that all processes of this namespace hold together.
+def _too_much(memory, numbers):
+    """Whether processes hold more memory together than they may."""
+    numbers = list(numbers)
+    return sum(map(_held, numbers)) > memory and sum(map(_share, numbers)) > memory
 
-    By "statm", pages that forks share are counted for each, by "smaps_rollup" once; it is slow.
+
+def _held(number):
+    """Bytes of a process' own and shared memory, pages that forks share counted for each."""
+    return _kilobytes(f"/proc/{number}/status", (b"RssAnon:", b"RssShmem:"))
+
+
+def _share(number):
+    """The same, shared pages counted in parts, which is slow.
+
+    A process that hides its own is counted in full.
     """
+    path = f"/proc/{number}/smaps_rollup"
+    return _kilobytes(path, (b"Pss_Anon:", b"Pss_Shmem:")) or _held(number)
+
+
+def _kilobytes(path, names):
     total = 0
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        with contextlib.suppress(OSError, ValueError), open(f"/proc/{name}/{file}", "rb") as text:
-            if file == "statm":
-                _, resident, shared, *_ = text.read().split()
-                total += (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
-            else:
-                lines = text.read().splitlines()
-                total += sum(int(s.split()[1]) << 10 for s in lines if s.startswith(b"Pss_Anon:"))
+    with contextlib.suppress(OSError, ValueError, IndexError), open(path, "rb") as file:
+        for line in file.read().splitlines():
+            if line.startswith(names):
+                total += int(line.split()[1]) << 10
     return total
+
+
+def _descendants(pid):
+    """The processes that a submission has started where it has no namespace, itself included."""
+    children, found, waiting = {}, [], [pid]
+    for each, parent in _parents():
+        children.setdefault(parent, []).append(each)
+    waiting += [each for each in children.get(os.getpid(), []) if each != pid]  # adopted
+    while waiting:
+        found.append(waiting.pop())
+        waiting += children.get(found[-1], [])
+    return found

@@ -11,6 +11,7 @@ and "plan" (carry a plan out on a name that a cell defined). Each answer repeats
 the answers.
 """
 
+import ast
 import contextlib
 import importlib.abc
 import importlib.machinery
@@ -53,6 +54,15 @@ def _setup(*args, **kwargs):
     runtime.seed_everything(0)
 
 
+class RefusedImport(ImportError):
+    """An import that an answer may not make."""
+
+    __qualname__ = "ImportError"  # what a student is told that it is
+
+
+RefusedImport.__name__ = "ImportError"
+
+
 class Gate(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Lets an answer import what a student may use, and says which rule the rest breaks."""
 
@@ -63,18 +73,18 @@ class Gate(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if _within(name, "course.lab"):
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         if any(_within(name, each) for each in self.refused):
-            raise ImportError(
+            raise RefusedImport(
                 f"{name} is what this lesson has you write, so an answer may not import it. "
                 "Use your own code from the cells above."
             )
         if any(_within(name, f"course.{each}") for each in ("exercises", "grading", "authoring")):
-            raise ImportError(
+            raise RefusedImport(
                 f"{name} belongs to the checks, and an answer may not import it. "
                 "Remove this import."
             )
         ours = name.startswith("course.") and self.allowed is not None
         if ours and not any(_within(name, each) for each in self.allowed):
-            raise ImportError(
+            raise RefusedImport(
                 f"{name} is not among what this lesson builds on ({', '.join(self.allowed)}). "
                 "Use your own code from the cells above."
             )
@@ -149,9 +159,8 @@ class Student:
         self.restore_streams()
         try:
             self.in_cell = True
-            result = self.shell.run_cell(request["source"], store_history=True)
+            error = self._run(request["source"])
             self.in_cell = False
-            error = result.error_before_exec or result.error_in_exec
         except BaseException as raised:  # an interrupt between the cell's end and this line
             self.in_cell = False
             error = raised
@@ -162,6 +171,38 @@ class Student:
                 self.kept[request["index"], name] = self.shell.user_ns[name]
         _flush()
         return {"error": _described(error, request["source"])}
+
+    def _run(self, source):
+        """The first error of a cell, or None.
+
+        An import that the gate refuses costs itself: the handout has such lines below an exercise,
+        and they may stand in one cell with what an answer needs.
+        """
+        first, pieces = None, [source]
+        for text in pieces:
+            result = self.shell.run_cell(text, store_history=True)
+            error = result.error_before_exec or result.error_in_exec
+            if error is not None and not isinstance(error, RefusedImport):
+                return first or error
+            if error is not None and first is None:
+                pieces += self._after(source, error)
+            first = first or error
+        return first
+
+    def _after(self, source, error):
+        """The statements of a cell below the one that an error came up in, each in its place."""
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [frame.lineno for frame in frames if frame.filename.startswith("<ipython-input")]
+        if not places:
+            return []
+        line = places[0]
+        text = self.shell.transform_cell(source)
+        lines = text.split("\n")
+        return [
+            "#\n" * (node.lineno - 1) + "\n".join(lines[node.lineno - 1 : node.end_lineno])
+            for node in ast.parse(text).body
+            if node.lineno > line
+        ]
 
     def plan(self, request):
         """Carries a plan out on the object that the given cell defined, or the last of its name."""
@@ -203,11 +244,7 @@ def _described(error, source):
     """An error as plain data, its line found in the cell."""
     if error is None:
         return None
-    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
-    if line is None:
-        for frame in traceback.extract_tb(error.__traceback__):
-            if frame.filename.startswith("<ipython-input"):
-                line = frame.lineno
+    line = _line_of(error)
     lines = source.splitlines()
     text = lines[line - 1].strip() if line and line <= len(lines) else ""
     message = error.msg if isinstance(error, SyntaxError) else _message(error)
@@ -217,6 +254,16 @@ def _described(error, source):
         "line": line,
         "source": text[:200],
     }
+
+
+def _line_of(error):
+    """The line of a cell where an error came up, or None."""
+    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    if line is None:
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename.startswith("<ipython-input"):
+                line = frame.lineno
+    return line
 
 
 def _message(error):

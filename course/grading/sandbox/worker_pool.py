@@ -226,6 +226,7 @@ class WorkerPool:
             "file_size": limits.file_size,
             # A framework starts threads by the number of cores.
             "processes": limits.processes + 8 * runtime.cores() + _others(self.level, uid),
+            "core": self._core(place),
             "work": home,
             "environment": _environment(home) | {MARK: mark},
             "reachable": visibility.reachable(),
@@ -233,6 +234,13 @@ class WorkerPool:
             "refused": list(refused),
             "allowed": visibility.modules(lesson) if allowed is None else list(allowed),
         }
+
+    def _core(self, place):
+        """The core of a submission, where several are at work and cores can be given out."""
+        if self.alone or not hasattr(os, "sched_getaffinity"):
+            return None
+        cores = sorted(os.sched_getaffinity(0))
+        return cores[place % len(cores)]
 
     def _take_place(self):
         with self.lock:
@@ -276,17 +284,16 @@ def _open_to_all(path):
 
 # What a submission needs of the environment. The rest, such as COURSE_SEED and the instructor's
 # keys, stays outside.
-_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV", "KERAS_BACKEND")
-_KEPT_FAMILIES = ("TF_", "XLA_", "COURSE_DATA")
+# Names in full: a family such as TF_… holds TF_VAR_…, which are a cloud's passwords.
+_KEPT = (
+    "PATH LANG LC_ALL LD_LIBRARY_PATH SYSTEMROOT VIRTUAL_ENV KERAS_BACKEND COURSE_DATA XLA_FLAGS "
+    "TF_ENABLE_ONEDNN_OPTS TF_DETERMINISTIC_OPS TF_XLA_FLAGS"
+).split()
 
 
 def _environment(folder):
     folder = str(folder)
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT or name.startswith(_KEPT_FAMILIES)
-    }
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     temporary = "/tmp" if folder == visibility.HOME else folder
     return kept | {
         "HOME": folder,

@@ -1,196 +1,324 @@
 """Unpacks what a learning platform hands out: one zip with every student's files.
 
-Canvas names files STUDENT[_LATE]_USER_SUBMISSION_NAME.ipynb, with -1, -2 … for repeated uploads;
-Gradescope puts each submission in a folder submission_NUMBER beside a submission_metadata.yml that
-names the students. Any other zip is taken as it is: folders of students.
-
-A zip comes from students by way of a platform and is not trusted: what points out of its folder,
-a link, a device, a name that stands twice or more bytes than it promises is refused as a whole.
+A zip comes from students by way of a platform and is not trusted. It is read in a process of its
+own (see `reader`), and whatever is wrong with one file costs the student whose file it is: one
+that points out of its folder, a link, a device, one that is encrypted, damaged or a bomb is left
+out and told. Only what is no zip at all is refused.
 """
 
+import contextlib
 import os
 import re
 import stat
+import unicodedata
 import zipfile
-import zlib
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from course.grading import GradingError
+from course.grading.submissions import platforms
+from course.grading.submissions.folders import is_junk, printable
+from course.grading.submissions.reader import Overrun
 
 LARGEST = 4_000_000_000  # bytes unpacked
+LARGEST_SHARE = 1_000_000_000  # bytes unpacked of one student
 MANY = 50_000  # files
 RATIO = 200  # times smaller in the zip; text comes to 20, a bomb to 1,000
-PLAIN = 10_000_000  # bytes of a member that are never taken for a bomb
-
-_CANVAS = re.compile(
-    r"^(?P<student>[^_/]+?)(?P<late>_LATE)?_(?P<user>\d+)_(?P<submission>\d+)_(?P<name>[^/]+)$"
-)
-_AGAIN = re.compile(r"-(\d+)(?=\.\w+$)")
-_METADATA = "submission_metadata.yml"
+PLAIN = 100_000_000  # bytes of a member that are never taken for a bomb: printed output packs well
+LONGEST_PART = 150  # bytes of one part of a name; what is longer is cut
+AT_A_TIME = 200  # files
 
 
-def unpack(path, folder):
+def unpack(path, folder, do=None):
     """Unpacks a platform's zip into folders of students.
 
     Args:
         path: the zip.
         folder: an empty folder that gets FOLDER/STUDENT/FILE.
+        do: `Reader.do`; unpacked in this process if None.
 
     Returns:
-        {student: number of the platform's own}: Canvas' user, Gradescope's submission; empty for
-        other zips.
+        A dict: "platform", "students" {student: what the platform says} and "problems"
+        [(student or None, sentence)].
 
     Raises:
-        GradingError: if it is no zip, or one that must not be unpacked; the message says why.
+        GradingError: if it is no zip, or holds nothing that can be unpacked; it says why.
     """
-    path, folder = Path(path), Path(folder)
+    path, folder, do = Path(path), Path(folder), do or _here
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        found = do("layout", seconds=30, path=str(path))
+    except Overrun as overrun:
+        raise GradingError(f"{path.name} cannot be unpacked: {overrun.why}") from None
+    return _unpacked(path, folder, do, found)
+
+
+def unpack_one(path, folder, do=None):
+    """Unpacks the zip that one student handed in, whatever its files are called.
+
+    Returns:
+        Sentences on what was left out.
+
+    Raises:
+        GradingError: as for `unpack`.
+    """
+    path, folder, do = Path(path), Path(folder), do or _here
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        found = do("layout", seconds=10, path=str(path))
+    except Overrun as overrun:
+        raise GradingError(f"{path.name} cannot be unpacked: {overrun.why}") from None
+    names = [name for _, name, _ in found["members"]]
+    own = {"places": {name: [f"files/{name}"] for name in names}, "dates": {}, "unplaced": []}
+    done = _unpacked(path, folder, do, found | own)
+    return [text for _, text in done["problems"]]
+
+
+def _here(action, seconds=0, **given):
+    return {"layout": layout_of, "unpack": unpack_some}[action](None, **given)
+
+
+def layout_of(known, path, at=None):
+    """The `platforms.Layout` of a zip as plain data, with "members" and "problems".
+
+    Raises:
+        GradingError: if it is no zip, or none that can be unpacked.
+    """
+    path = Path(path)
+    with _opened(path) as archive:
+        members, problems, names = [], [], {}
+        infos = archive.infolist()
+        if len(infos) > MANY:
+            raise GradingError(
+                f"{path.name} is refused: it holds {len(infos):,} files, at most {MANY:,}"
+            )
+        for number, member in enumerate(infos):
+            name = _name_of(member)
+            if member.is_dir() or any(map(is_junk, PurePosixPath(name).parts)):
+                continue
+            if why := _wrong(member, name):
+                problems.append([name, why])
+            elif name.casefold() in names:
+                problems.append([name, "stands in it twice"])
+            else:
+                names[name.casefold()] = name
+                members.append([number, name, member.file_size])
+        own = platforms.own_metadata([name for _, name, _ in members])
+        text = None
+        if own:
+            number = next(n for n, name, _ in members if name == own)
+            with archive.open(infos[number]) as file:
+                text = file.read(50_000_000).decode("utf-8", "replace")
+        found = platforms.layout([name for _, name, _ in members], text)
+    return asdict(found) | {"members": members, "problems": problems}
+
+
+@contextlib.contextmanager
+def _opened(path):
     try:
         with zipfile.ZipFile(path) as archive:
-            members = _checked(path, archive)
-            names = [member.filename for member in members]
-            numbers = {}
-            if metadata := _own_metadata(names):
-                place, numbers = _gradescope(path, archive, names, metadata)
-            elif names and all(_CANVAS.match(PurePosixPath(name).name) for name in names):
-                place, numbers = _canvas(names)
-            else:
-                place = {name: name for name in names}
-            for member in members:
-                if member.filename in place:
-                    _write(archive, member, folder, place[member.filename])
-            return numbers
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise GradingError(f"{path.name} cannot be unpacked: {error}") from None
+            yield archive
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+        raise GradingError(f"{path.name} cannot be unpacked: {printable(error)}") from None
 
 
-def _checked(path, archive):
-    """The files of a zip, or the reason that it is refused."""
-
-    def refuse(why):
-        raise GradingError(f"{path.name} is refused: {why}")
-
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    if len(members) > MANY:
-        refuse(f"it holds {len(members):,} files, at most {MANY:,}")
-    if (total := sum(member.file_size for member in members)) > LARGEST:
-        refuse(f"it would unpack to {total / 1e9:.1f} GB, at most {LARGEST / 1e9:.0f} GB")
-    seen = set()
-    for member in archive.infolist():
-        name, shown = member.filename, ascii(member.filename)[:80]
-        parts = PurePosixPath(name).parts
-        if name.startswith("/") or "\\" in name or ".." in parts or re.match(r"^[A-Za-z]:", name):
-            refuse(f"{shown} points out of its folder")
-        if "\0" in name or not parts:
-            refuse(f"{shown} is no name of a file")
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            refuse(f"{shown} is a link or a device")
-        if member.flag_bits & 1:
-            refuse(f"{shown} is encrypted")
-        if name.casefold() in seen:
-            refuse(f"{shown} stands in it twice")
-        seen.add(name.casefold())
-        if member.file_size > max(PLAIN, RATIO * member.compress_size):
-            refuse(f"{shown} would unpack to {member.file_size / 1e6:.0f} MB: a zip bomb")
-    hidden = ("__MACOSX/", ".")
-    return [m for m in members if not m.filename.startswith(hidden)]
+def _name_of(member):
+    """A member's name; zips of old Windows and macOS hold bytes of another encoding."""
+    name = member.filename
+    if not member.flag_bits & 0x800 and not name.isascii():
+        with contextlib.suppress(UnicodeError):
+            raw = name.encode("cp437")
+            name = _decoded(raw) or name
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    start = "/" if name.startswith("/") else ""
+    return start + unicodedata.normalize("NFC", "/".join(parts))
 
 
-def _write(archive, member, folder, place):
-    """One file, never more bytes of it than the zip promises, with the zip's date."""
-    target = folder / place
-    if not target.resolve().is_relative_to(folder.resolve()):
-        raise GradingError(f"{ascii(place)[:80]} points out of its folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    left = member.file_size
-    with archive.open(member) as source, open(target, "xb") as file:
-        while data := source.read(1 << 20):
-            left -= len(data)
-            if left < 0:
-                raise GradingError(f"{ascii(member.filename)[:80]} is longer than it says")
-            file.write(data)
-    try:
-        when = datetime(*member.date_time).timestamp()
-    except (ValueError, OverflowError):  # a zip may hold 31 February
-        return
-    os.utime(target, (when, when))
+def _decoded(raw):
+    """UTF-8, or the Chinese GB 18030; None where it is neither, and taken for cp437."""
+    with contextlib.suppress(UnicodeDecodeError):
+        return raw.decode("utf-8")
+    # The common characters are pairs of bytes from 0xA1 on; a single such byte is a European's.
+    if re.search(rb"[\xb0-\xf7][\xa1-\xfe]", raw):
+        with contextlib.suppress(UnicodeDecodeError):
+            return raw.decode("gb18030")
+    return None
 
 
-def _canvas(names):
-    """{name in the zip: place}, {student: user}; of repeated uploads the last number is newest."""
-    found, users = {}, {}
-    for name in names:
-        parts = _CANVAS.match(PurePosixPath(name).name).groupdict()
-        # Two students of one name have two users.
-        users.setdefault(parts["student"], set()).add(parts["user"])
-        found[name] = parts
-    places, numbers = {}, {}
-    for name, parts in found.items():
-        student = parts["student"]
-        if len(users[student]) > 1:
-            student = f"{student}-{parts['user']}"
-        numbers[student] = parts["user"]
-        places[name] = f"{student}/{parts['submission']}/{parts['name']}"
-    return places, numbers
+def _wrong(member, name):
+    """Why a member of a zip is not unpacked, or None."""
+    original = member.filename
+    parts = PurePosixPath(name).parts
+    if (
+        original.startswith("/")
+        or "\\" in original
+        or ".." in parts
+        or re.match(r"^[A-Za-z]:", original)
+    ):
+        return "points out of its folder"
+    if "\0" in original or not parts:
+        return "is no name of a file"
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        return "is a link or a device"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    if member.file_size > max(PLAIN, RATIO * member.compress_size):
+        return f"would unpack to {member.file_size / 1e6:.0f} MB: a zip bomb"
+    return None
 
 
-def _own_metadata(names):
-    """The name of Gradescope's own metadata in a zip, or None.
-
-    Gradescope puts it at the top, or into the one folder that holds everything else. Anywhere else
-    it is a file that a student handed in, and says nothing of the others.
-    """
-    shallow = [name for name in names if PurePosixPath(name).name == _METADATA]
-    shallow = min(shallow, key=lambda name: len(PurePosixPath(name).parts), default=None)
-    if shallow is None:
-        return None
-    base = shallow.removesuffix(_METADATA)
-    places = [name.removeprefix(base) for name in names if name != shallow]
-    ordered = all(re.match(r"submission_\d+/.", place) for place in places)
-    return shallow if base.count("/") <= 1 and places and ordered else None
-
-
-def _gradescope(path, archive, names, metadata):
-    """{name in the zip: place}, {student: submission}, from the metadata beside the folders."""
-    text = archive.read(metadata).decode("utf-8", "replace")
-    students = _students(text)
-    base = str(PurePosixPath(metadata).parent)
-    places, numbers = {}, {}
-    for name in names:
-        inside = PurePosixPath(name)
-        inside = inside.relative_to(base) if base != "." else inside
-        folder, *rest = inside.parts
-        if not rest:
+def _unpacked(path, folder, do, found):
+    """Writes the files of a layout, a few at a time; one that ends its process is left out."""
+    problems = [(_owner(name), _said(name, why)) for name, why in found["problems"]]
+    problems += [(None, _said(name, "says no student")) for name in found["unplaced"]]
+    jobs, used, shares = [], 0, {}
+    places, sizes = _apart(found["places"]), {}
+    for number, name, size in found["members"]:
+        if name in places:
+            jobs.append([number, name, places[name], found["dates"].get(name)])
+            sizes[number] = size
+    kept = []
+    for job in jobs:
+        student = job[2][0].partition("/")[0]
+        size = sizes[job[0]] * len(job[2])
+        shares[student] = shares.get(student, 0) + size
+        if shares[student] > LARGEST_SHARE or used + size > LARGEST:
+            problems.append((student, _said(job[1], "is more than there is room for")))
             continue
-        student = students.get(folder, folder)
-        places[name] = "/".join([student, folder, *rest])
-        numbers[student] = folder.removeprefix("submission_")
-    if not places:
-        raise GradingError(f"{path.name} holds no submissions beside {_METADATA}")
-    return places, numbers
-
-
-def _students(text):
-    """{folder: student} from Gradescope's YAML, whose form is fixed: no YAML reader is needed.
-
-    A group's folder goes to its first student; all names are in the folder's name otherwise.
-    """
-    found, folder = {}, None
-    for line in text.splitlines():
-        if top := re.match(r"^(\S[^:]*):\s*$", line):
-            folder = top[1].strip("\"'")
-        elif folder and (name := re.match(r"^\s+(?:- )?:?name:\s*(.+?)\s*$", line)):
-            student = re.sub(r"[/\\\0]", " ", name[1].strip("\"'")).strip(". ")
-            found.setdefault(folder, student or folder)
-    counts = list(found.values())
+        used += size
+        kept.append(job)
+    while kept:
+        batch, kept = kept[:AT_A_TIME], kept[AT_A_TIME:]
+        bytes_of_all = sum(sizes[job[0]] for job in batch)
+        done, more = _batch(path, folder, do, batch, 10 + bytes_of_all // 10_000_000)
+        problems += [(job[2][0].partition("/")[0], _said(job[1], why)) for job, why in more]
+        kept = [job for job in batch if job[0] not in done] + kept
+    if not any(folder.iterdir()):
+        shown = "; ".join(text for _, text in problems[:3])
+        raise GradingError(
+            f"{path.name} is refused: nothing in it can be unpacked"
+            + (f". {shown}" if shown else f". It holds {platforms.kinds_of(list(places))}")
+        )
     return {
-        folder: name if counts.count(name) == 1 else f"{name}-{folder.removeprefix('submission_')}"
-        for folder, name in found.items()
+        "platform": found["platform"],
+        "students": {_shortened(name): said for name, said in found["students"].items()},
+        "problems": problems,
     }
 
 
-def order(path):
-    """A key that puts repeated uploads of one file, as Canvas numbers them, the newest first."""
-    again = _AGAIN.search(path.name)
-    return -int(again[1]) if again else 0
+def _batch(path, folder, do, batch, seconds):
+    """(numbers that are dealt with, [(job, why it was left out)])."""
+    given = {"path": str(path), "folder": str(folder), "jobs": batch}
+    try:
+        answer = do("unpack", seconds=seconds, **given)
+    except Overrun as overrun:
+        stopped = next((job for job in batch if job[0] == overrun.at), None)
+        if stopped is None:  # before the first
+            return {job[0] for job in batch}, [(job, overrun.why) for job in batch]
+        before = batch[: batch.index(stopped)]
+        for place in stopped[2]:
+            (folder / place).unlink(missing_ok=True)
+        return {job[0] for job in before} | {stopped[0]}, [(stopped, overrun.why)]
+    wrong = dict(answer)
+    return (
+        {job[0] for job in batch},
+        [(job, wrong[job[0]]) for job in batch if job[0] in wrong],
+    )
+
+
+def unpack_some(known, path, folder, jobs, at=lambda number: None):
+    """Writes some files of a zip.
+
+    Args:
+        path: the zip.
+        folder: where to.
+        jobs: [[number of the member, name, places, seconds since 1970 or None]].
+        at: called with each number before it is read.
+
+    Returns:
+        [[number, why it was left out]].
+    """
+    wrong = []
+    with _opened(Path(path)) as archive:
+        infos = archive.infolist()
+        for number, _, places, when in jobs:
+            at(number)
+            for place in places:
+                try:
+                    _write(archive, infos[number], Path(folder), place, when)
+                except MemoryError:
+                    raise
+                except Exception as error:  # whatever a damaged file does to its decoder
+                    Path(folder, place).unlink(missing_ok=True)
+                    text = str(error) if isinstance(error, GradingError) else ""
+                    wrong.append([number, text or f"is damaged ({type(error).__name__})"])
+                    break
+    return wrong
+
+
+def _write(archive, member, folder, place, when):
+    """One file, never more bytes of it than the zip promises, with the zip's date."""
+    target = folder / place
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise GradingError("points out of its folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = member.file_size
+    with archive.open(member) as source:
+        if target.exists():
+            return  # done by a process that ended later
+        with open(target, "xb") as file:
+            while data := source.read(1 << 20):
+                left -= len(data)
+                if left < 0:
+                    raise GradingError("is longer than it says")
+                file.write(data)
+    if when is None:
+        try:
+            when = datetime(*member.date_time).timestamp()
+        except (ValueError, OverflowError):  # a zip may hold 31 February
+            return
+    os.utime(target, (when, when))
+
+
+def _apart(places):
+    """{name: places} in which none is a folder of another, and no part is too long for a disk."""
+    short = {name: [_shortened(place) for place in its] for name, its in places.items()}
+    folders = {
+        str(parent).casefold()
+        for its in short.values()
+        for place in its
+        for parent in PurePosixPath(place).parents
+    }
+    taken, found = set(), {}
+    for name, its in short.items():
+        found[name] = []
+        for place in its:
+            path = PurePosixPath(place)
+            while str(path).casefold() in taken | folders:  # `a` beside `a/b`, or cut to the same
+                path = path.with_name(f"again-{path.name}")
+            taken.add(str(path).casefold())
+            found[name].append(str(path))
+    return found
+
+
+def _shortened(place):
+    parts = []
+    for part in PurePosixPath(place).parts:
+        data = part.encode("utf-8", "replace")
+        if len(data) > LONGEST_PART:
+            end = PurePosixPath(part).suffix[:20]
+            part = data[: LONGEST_PART - 30].decode("utf-8", "ignore") + end
+        parts.append(part)
+    return "/".join(parts)
+
+
+def _owner(name):
+    """The student whose folder a name is in, as far as a name tells."""
+    first, _, rest = name.partition("/")
+    return first if rest and first != ".." else None
+
+
+def _said(name, why):
+    return f"{printable(name)[:80]} {why}"

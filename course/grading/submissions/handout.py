@@ -10,8 +10,6 @@ import ast
 import symtable
 from pathlib import Path
 
-from course import exercises as bank
-from course.grading.sandbox import visibility
 from course.grading.submissions import matching, notebooks
 from course.runtime import parse_source
 
@@ -23,6 +21,9 @@ def cells_of(lesson, folder=None):
         lesson: its name.
         folder: the folder of a release, whose notebook is its handout.
     """
+    from course import exercises as bank
+    from course.grading.sandbox import visibility
+
     name, found = bank.about(lesson).file, set()
     for place in (folder, visibility.PACKAGE.parent / "lessons", visibility.PACKAGE / "lessons"):
         if place is not None and (Path(place) / name).is_file():
@@ -45,7 +46,7 @@ def needless(document, found, handed_out):
     answers = {each.index for each in found.values()}
     now, later, binds, candidates = {}, {}, {}, []
     for cell in document.cells:
-        names = _names(cell.source)
+        names = names_of(cell.source)
         now[cell.index], later[cell.index], binds[cell.index] = names or (set(), set(), set())
         same = cell.source.strip() in handed_out
         first = cell.index == 0  # the setup: what it does is not in its names
@@ -64,17 +65,21 @@ def needless(document, found, handed_out):
 
 
 @matching.remembered
-def _names(source):
+def names_of(source):
     """The global names that a cell reads, that its functions read, and that it binds or changes.
 
     Names of functions' own are none of these: Python's table of symbols tells them apart. None
-    where the cell is no Python, or binds names that it does not say.
+    where the cell is no Python, or binds names that it does not say. Python's grammar takes some
+    texts that its table of symbols does not, such as two parameters of one name.
     """
     source = matching.python_of(source)
     if source is None:
         return None
     now, later, binds = set(), set(), set()
-    tables = [symtable.symtable(source, "cell", "exec")]
+    try:
+        tables = [symtable.symtable(source, "cell", "exec")]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
     while tables:
         table = tables.pop()
         tables += table.get_children()

@@ -186,11 +186,13 @@ def python_of(source):
 
 def _statements(tree):
     """The statements that run when a cell runs, those inside if, try, with and for included."""
-    for node in tree.body:
+    waiting = list(reversed(tree.body))
+    while waiting:  # not by recursion: a chain of `elif` is as deep as it is long
+        node = waiting.pop()
         yield node
         if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
-            for part in ("body", "orelse", "finalbody"):
-                yield from _statements(ast.Module(getattr(node, part, []) or [], []))
+            parts = [getattr(node, part, []) or [] for part in ("body", "orelse", "finalbody")]
+            waiting += reversed([inner for part in parts for inner in part])
 
 
 def _bound(node):
@@ -210,7 +212,12 @@ def _bound(node):
 def _segment(text, node):
     """The text of a definition, decorators included."""
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    return "\n".join(_lines(text)[first - 1 : node.end_lineno])
+
+
+def _lines(text):
+    """Lines as Python counts them: a form feed or a Unicode separator ends none."""
+    return re.split(r"\r\n|\r|\n", text)
 
 
 def _is_stub(node):
@@ -242,20 +249,27 @@ def _same_id(grade_id, exercise_id):
     return plain == re.sub(r"[^a-z0-9]+", "_", exercise_id.lower()).strip("_")
 
 
-def definitions_only(source):
-    """A cell's imports, functions, classes and plain assignments, or None if nothing is left.
+def statements_of(source):
+    """The outermost statements of a cell, ((line from 1, text), …); empty where it is no Python.
 
-    What is run in place of a cell that ended the process: calls are left out, definitions kept.
+    Those that share a line stay together. A cell that answers an exercise is run in these pieces,
+    so that one that stops, or ends the process, costs itself and not the definitions around it.
     """
-    tree, text, error = _tree(_PYTHON_MAGICS.sub("\n", source))
-    kinds = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    kept = [
-        _segment(text, node)
-        for node in tree.body
-        if isinstance(node, kinds)
-        or (isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant))
-    ]
-    return "\n".join(kept) if kept and error is None else None
+    source = _PYTHON_MAGICS.sub("\n", source)
+    if source.lstrip().startswith("%%"):
+        return ()
+    tree, text, error = _tree(source)
+    if error is not None:
+        return ()
+    spans = []
+    for node in tree.body:
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        if spans and first <= spans[-1][1]:
+            spans[-1][1] = max(spans[-1][1], node.end_lineno)
+        else:
+            spans.append([first, node.end_lineno])
+    lines = _lines(text)
+    return tuple((first, "\n".join(lines[first - 1 : last])) for first, last in spans)
 
 
 def lesson_of(path, document, lessons, exercises_of):
@@ -269,13 +283,14 @@ def lesson_of(path, document, lessons, exercises_of):
         lessons: {name: `Lesson`}.
         exercises_of: `exercises_of(name) -> list of Exercise`.
     """
-    stem = path.stem.lower()
+    stem = path.name.lower()
     for name, about in lessons.items():
         if re.search(rf"(?<![0-9]){about.number}[ _-]?{name}", stem):
             return name
     block = document.metadata.get("course")
-    if isinstance(block, dict) and block.get("lesson") in lessons:
-        return block["lesson"]
+    named = block.get("lesson") if isinstance(block, dict) else None
+    if isinstance(named, str) and named in lessons:
+        return named
     votes = Counter()
     cells = [parse(cell) for cell in document.cells]
     for name in lessons:

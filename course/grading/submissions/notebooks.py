@@ -71,9 +71,28 @@ def read(path):
     if not data.strip(b"\0 \t\r\n"):
         raise Unreadable("the file is empty")
     text, flags = _decode(data)
-    if path.suffix == ".py":
+    if kind_of(path) == "py":
         return Document(tuple(_python_cells(text)), {}, tuple(flags))
     return _notebook(text, flags)
+
+
+# Browsers and platforms add to a name: "a.ipynb.txt", "a.ipynb (1)", "a.IPYNB", "a.ipynb-1".
+_KIND = re.compile(
+    r"\.(?P<kind>ipynb|py)(?:\.(?:txt|json))*(?:[ _]?\(\d+\)|-\d+)?(?:\.txt)?$", re.IGNORECASE
+)
+
+
+def kind_of(path):
+    """"ipynb", "py" or None, by a file's name."""
+    found = _KIND.search(Path(path).name)
+    return found["kind"].lower() if found else None
+
+
+def stem_of(path):
+    """A file's name without what says its kind, without "Copy of" and a copy's number."""
+    name = _KIND.sub("", Path(path).name)
+    name = re.sub(r"^(?:Copy of |Kopie von |Copie de )+", "", name, flags=re.IGNORECASE)
+    return re.sub(r"(?: ?\(\d+\)| - Copy| copy(?: \d+)?)+$", "", name) or name
 
 
 def _decode(data):

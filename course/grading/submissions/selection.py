@@ -1,12 +1,10 @@
 """Decides which of a student's files count: for each lesson, the newest that can be read."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from course import exercises as bank
-from course.grading import GradingError, checking
-from course.grading.submissions import folders, matching, notebooks
+from course.grading.submissions import folders, reading
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,8 @@ class Work:
     content: str = ""
     reason: str = ""
     notes: tuple = ()
+    scan: object = None
+    key: str = ""
 
     def shown(self, path):
         """A file's name as the instructor sees it, inside the student's folder."""
@@ -34,24 +34,33 @@ class Work:
         return f"{self.name}.{self.lesson or 'unknown'}.json"
 
 
-def plan_work(folder, lesson=None):
+def plan_work(folder, lesson=None, read=None, lessons=None, handed=None):
     """Reads every student's files and decides which count: the newest of each lesson.
 
     Args:
         folder: the folder of submissions, or one file.
         lesson: only this lesson counts; any if None.
+        read: `read(path, only)`, what `reading.read_file` gives; read in this process if None.
+        lessons: what `reading.about_lessons` gives; the course's own if None.
+        handed: what `folders.find` gives for the folder; looked up if None.
 
     Returns:
         A list of `Work`, one for each student and lesson.
     """
     known = {name: bank.about(name) for name in bank.lessons()}
-    handed = folders.find(folder, {about.file for about in known.values()})
+    if lessons is None:
+        lessons = reading.about_lessons(known, bank.of_lesson, lambda name: ())
+    if handed is None:
+        handed = folders.find(folder, {about.file for about in known.values()})
     names = folders.safe_names([each.student for each in handed])
     work = []
     for each in handed:
-        choose = _Choice(each, names[each.student], lesson, known)
+        choose = _Choice(each, names[each.student], lesson)
         for path in each.files:
-            choose.read(path)
+            choose.add(
+                path,
+                read(path, lesson) if read else reading.read_file(lessons, path, lesson),
+            )
         work += choose.work()
     return work
 
@@ -59,25 +68,18 @@ def plan_work(folder, lesson=None):
 class _Choice:
     """One student's files, sorted by lesson."""
 
-    def __init__(self, handed, name, lesson, known):
-        self.handed, self.name, self.only, self.known = handed, name, lesson, known
+    def __init__(self, handed, name, lesson):
+        self.handed, self.name, self.only = handed, name, lesson
         self.readable, self.unreadable = {}, []
 
-    def read(self, path):
-        try:
-            document = notebooks.read(path)
-        except notebooks.Unreadable as error:
-            nothing = notebooks.Document(())  # its name may still say the lesson
-            lesson = matching.lesson_of(path, nothing, self.known, bank.of_lesson) or self.only
+    def add(self, path, answer):
+        """Takes in what was read of a file."""
+        lesson = answer["lesson"]
+        if reason := answer.get("unreadable"):
             if self.only in (None, lesson):
-                self.unreadable.append((path, lesson, str(error)))
-            return
-        try:
-            lesson = checking.lesson_for(path, document)
-        except GradingError:
-            lesson = None
-        if self.only in (None, lesson) or lesson is None:
-            self.readable.setdefault(lesson, []).append((path, document))
+                self.unreadable.append((path, lesson, reason, answer["content"]))
+        elif self.only in (None, lesson) or lesson is None:
+            self.readable.setdefault(lesson, []).append((path, answer))
 
     def work(self):
         """One `Work` for each lesson; the newest readable file counts."""
@@ -85,24 +87,26 @@ class _Choice:
         for lesson, group in self.readable.items():
             if lesson is None and len(self.readable) > 1:
                 continue  # a scratch notebook beside the real one
-            path, document = group[0]
+            path, answer = group[0]
             lesson = lesson or self.only
-            damaged = [(p, reason) for p, its, reason in self.unreadable if its == lesson]
+            damaged = [(p, reason) for p, its, reason, _ in self.unreadable if its == lesson]
             files = (path, *(p for p, _ in group[1:]), *(p for p, _ in damaged))
             reason = "" if lesson else "no exercise of this course was found in it"
             notes = [f"{p.name} is unreadable: {why}" for p, why in damaged]
-            found.append(self._make(lesson, path, files, document, reason, notes))
+            found.append(self._make(lesson, path, files, answer, reason, notes))
         graded = {each.lesson for each in found}
-        for path, lesson, reason in self.unreadable:
+        for path, lesson, reason, content in self.unreadable:
             if lesson not in graded:
                 graded.add(lesson)
-                found.append(self._make(lesson, path, (path,), None, f"unreadable: {reason}"))
+                read = {"content": content}
+                found.append(self._make(lesson, path, (path,), read, f"unreadable: {reason}"))
         if not found:
             wanted = f"of lesson {self.only} " if self.only else ""
-            found.append(self._make(self.only, None, (), None, f"no notebook {wanted}was found"))
+            reason = self.handed.empty or f"no notebook {wanted}was found"
+            found.append(self._make(self.only, None, (), {}, reason))
         return found
 
-    def _make(self, lesson, path, files, document, reason, notes=()):
+    def _make(self, lesson, path, files, answer, reason, notes=()):
         return Work(
             self.handed.student,
             self.name,
@@ -110,8 +114,10 @@ class _Choice:
             path,
             files,
             self.handed.root,
-            document,
-            hashlib.sha256(path.read_bytes()).hexdigest() if path else "",
+            reading.document_of(answer) if "cells" in answer else None,
+            answer.get("content", ""),
             reason,
             (*self.handed.flags, *notes),
+            reading.scan_of(answer),
+            self.handed.key,
         )
