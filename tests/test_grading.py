@@ -579,7 +579,7 @@ def test_an_endless_answer_ends_with_the_time_of_its_submission(tmp_path, monkey
     (exercise,) = record_of(summary, "endless")["exercises"]
     assert exercise["points"] == 0
     assert exercise["mistakes"][0]["id"] == "too-slow"
-    assert "in line" in visible(page_of(summary, "endless"))
+    assert "in line" not in visible(page_of(summary, "endless"))  # it could be chosen by inputs
 
 
 @pytest.mark.slow
@@ -976,8 +976,9 @@ def test_a_damaged_zip_is_told(tmp_path):
     data = bytearray(path.read_bytes())
     data[60:80] = bytes(20)
     path.write_bytes(data)
-    with pytest.raises(GradingError, match=r"x\.zip is refused: .* is damaged"):
-        jobs.grade(path, tmp_path / "out")
+    summary = jobs.grade(path, tmp_path / "out")
+    record = record_of(summary, "a")
+    assert record["state"] == "ungraded" and "is damaged" in str(record["problems"])
 
 
 def test_a_link_to_another_students_file_hands_in_nothing(tmp_path):

@@ -6,7 +6,6 @@ was not written; run again, it grades what is missing or has changed, and nothin
 
 import contextlib
 import functools
-import os
 import signal
 import sys
 import threading
@@ -245,7 +244,10 @@ class _Run:
         if progress:
             progress(0, len(work), None)
         try:
-            with _interrupts() as stopped, ThreadPoolExecutor(self.jobs, thread_name_prefix="course-grade") as pool:
+            with (
+                _interrupts() as stopped,
+                ThreadPoolExecutor(self.jobs, thread_name_prefix="course-grade") as pool,
+            ):
                 try:
                     waiting = {pool.submit(self.one, each): each for each in work}
                     while waiting:

@@ -78,7 +78,25 @@ def _types(value, types):
         # NumPy has no bfloat16, so that it travels as float32 under its own name.
         widened = types == "bfloat16" and value.dtype == np.float32
         return types if widened else str(value.dtype)
-    return _word(types)
+    return _type_name(types)
+
+
+# Names of types that may be told. One of a student's own could carry an input out.
+_KNOWN_TYPES = set(
+    "NoneType bool int float complex str bytes list tuple dict set frozenset range generator "
+    "function method module type ndarray Tensor EagerTensor ArrayImpl KerasTensor Variable "
+    "SymbolicTensor ResourceVariable Sequential Functional Model Layer Dense Embedding dict_keys "
+    "dict_values dict_items map zip filter builtin_function_or_method object ellipsis".split()
+)
+_DTYPE = re.compile(r"(?:b?float|u?int)\d{1,2}|bfloat16|bool|complex\d{2,3}|string")
+OTHER_TYPE = "object of another class"
+
+
+def _type_name(text):
+    """The name of a type, as far as it may be told."""
+    if not isinstance(text, str):
+        raise ValueError
+    return text if text in _KNOWN_TYPES or _DTYPE.fullmatch(text) else OTHER_TYPE
 
 
 def _word(text):

@@ -1,8 +1,8 @@
 """A student's feedback page: which mechanisms hold, the named mistakes, their own output.
 
 The page is one file with no request to anywhere. It is made from records alone and never shows a
-hidden input or an expected value: of what a check saw it tells the form (a shape, a type, a line
-of the student's own code), never numbers, and no message that an error composed from its inputs.
+hidden input or an expected value: of what a check saw it tells the form (a type, a kind of error),
+never numbers, shapes or lines, and no message that an error composed from its inputs.
 """
 
 import html
@@ -11,17 +11,10 @@ import re
 from course.grading.results.records import totals
 
 # Mistakes whose detail tells a form. What others saw are numbers of hidden inputs.
-_FORMS = {
-    "forbidden-call",
-    "input-changed",
-    "missing",
-    "nan",
-    "wrong-arguments",
-    "wrong-dtype",
-    "wrong-shape",
-    "wrong-type",
-}
-_NUMBERS = re.compile(r"\d\.\d|\d{4}|\de[-+]\d|[0-9a-f]{12}", re.IGNORECASE)
+_FORMS = {"forbidden-call", "missing", "nan", "wrong-dtype", "wrong-type"}
+# A shape, a line or a name that an answer chose by its inputs would carry them out, so that no
+# number is told but those in the names of types.
+_TYPES = re.compile(r"\b(?:b?float|u?int|complex)\d+\b")
 _HOW = {
     "name": "found by the name that it defines",
     "metadata": "found by the notebook's metadata",
@@ -185,19 +178,21 @@ def _probe(probe):
 
 
 def _detail(exercise):
-    """What may be told of what was seen: forms, and where in the student's own code."""
+    """What may be told of what was seen: its form, and what stopped it."""
     failed = next((p for p in exercise["probes"] if p["passed"] is False), None)
     if failed is None:
         return ""
     if failed["where"]:
         return "<br>" + _told(failed["where"])
     if failed["mistakes"] and failed["mistakes"][0] in _FORMS:
-        return "" if _NUMBERS.search(failed["detail"]) else f"<br>{escape(failed['detail'])}"
+        numbers = re.search(r"\d", _TYPES.sub("", failed["detail"]))
+        return "" if numbers else f"<br>{escape(failed['detail'])}"
     return ""
 
 
 def _told(where):
-    line = f" in line {where['line']}" if where["line"] else ""
+    # A line of an answer that ran on hidden inputs may have been chosen by them.
+    line = f" in line {where['line']}" if where["line"] and where["in_cell"] else ""
     text = escape(f"{where['what']}{line}".rstrip("."))
     text += f": <code>{escape(where['source'])}</code>" if line and where["source"] else "."
     return text + (f"<br><code>{escape(where['message'])}</code>" if where["message"] else "")

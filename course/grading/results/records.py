@@ -128,8 +128,8 @@ _KNOWN_ERRORS = {
 def _where(failure, source):
     """What stopped a probe, as far as a student may read it.
 
-    An error met inside a probe has seen hidden inputs: its message stays out, its type is told if
-    Python or a framework has it, and its line is read from the submission.
+    An error met inside a probe has seen hidden inputs: its message and its line stay out of the
+    feedback, and its type is told if Python or a framework has it. The record holds the line.
     """
     if failure is None or failure.kind not in ("exception", "time"):
         return None
@@ -145,6 +145,7 @@ def _where(failure, source):
     line = failure.line if failure.line and 0 < failure.line <= len(lines) else None
     return {
         "what": what,
+        "in_cell": in_cell,
         "line": line,
         "source": lines[line - 1].strip() if line else "",
         "message": failure.message if in_cell and failure.kind == "exception" else "",

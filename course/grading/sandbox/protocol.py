@@ -15,6 +15,7 @@ from course.runner import serialization
 
 LIMIT = serialization.MAX_BYTES + 16_000_000  # the arrays of a result, and the text around them
 MAX_ARRAYS = 20_000
+MAX_ITEMS = 1_000_000
 _HEADER = struct.Struct(">QI")  # length of the text, number of arrays
 _LENGTH = struct.Struct(">Q")
 
@@ -78,6 +79,9 @@ class Reader:
 
     def _take(self, spans):
         text, *arrays = (bytes(self.buffer[start:end]) for start, end in spans)
+        # What a parser builds of a text, and how long it takes, grows with its brackets and commas.
+        if sum(map(text.count, (b"[", b"{", b","))) > MAX_ITEMS:
+            raise Malformed(f"a text of more than {MAX_ITEMS:,} items")
         del self.buffer[: self.needed]
         self.needed = _HEADER.size
         try:

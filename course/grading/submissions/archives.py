@@ -28,6 +28,7 @@ RATIO = 200  # times smaller in the zip; text comes to 20, a bomb to 1,000
 PLAIN = 100_000_000  # bytes of a member that are never taken for a bomb: printed output packs well
 LONGEST_PART = 150  # bytes of one part of a name; what is longer is cut
 AT_A_TIME = 200  # files
+_POINTS_OUT = "points out of its folder"
 
 
 def unpack(path, folder, do=None):
@@ -110,7 +111,9 @@ def layout_of(known, path, at=None):
             number = next(n for n, name, _ in members if name == own)
             with archive.open(infos[number]) as file:
                 text = file.read(50_000_000).decode("utf-8", "replace")
-        found = platforms.layout([name for _, name, _ in members], text)
+        # What is left out still says whose it is.
+        left_out = [name for name, why in problems if why != _POINTS_OUT and name not in names]
+        found = platforms.layout([*(name for _, name, _ in members), *left_out], text)
     return asdict(found) | {"members": members, "problems": problems}
 
 
@@ -156,7 +159,7 @@ def _wrong(member, name):
         or ".." in parts
         or re.match(r"^[A-Za-z]:", original)
     ):
-        return "points out of its folder"
+        return _POINTS_OUT
     if "\0" in original or not parts:
         return "is no name of a file"
     kind = stat.S_IFMT(member.external_attr >> 16)
@@ -171,10 +174,10 @@ def _wrong(member, name):
 
 def _unpacked(path, folder, do, found):
     """Writes the files of a layout, a few at a time; one that ends its process is left out."""
-    problems = [(_owner(name), _said(name, why)) for name, why in found["problems"]]
+    jobs, used, shares, places = [], 0, {}, _apart(found["places"])
+    problems = [(_owner(places.get(name)), _said(name, why)) for name, why in found["problems"]]
     problems += [(None, _said(name, "says no student")) for name in found["unplaced"]]
-    jobs, used, shares = [], 0, {}
-    places, sizes = _apart(found["places"]), {}
+    sizes = {}
     for number, name, size in found["members"]:
         if name in places:
             jobs.append([number, name, places[name], found["dates"].get(name)])
@@ -195,6 +198,9 @@ def _unpacked(path, folder, do, found):
         done, more = _batch(path, folder, do, batch, 10 + bytes_of_all // 10_000_000)
         problems += [(job[2][0].partition("/")[0], _said(job[1], why)) for job, why in more]
         kept = [job for job in batch if job[0] not in done] + kept
+    for student, _ in problems:
+        if student is not None:  # whoever handed in nothing that can be used has a row all the same
+            (folder / student).mkdir(exist_ok=True)
     if not any(folder.iterdir()):
         shown = "; ".join(text for _, text in problems[:3])
         raise GradingError(
@@ -262,7 +268,7 @@ def _write(archive, member, folder, place, when):
     """One file, never more bytes of it than the zip promises, with the zip's date."""
     target = folder / place
     if not target.resolve().is_relative_to(folder.resolve()):
-        raise GradingError("points out of its folder")
+        raise GradingError(_POINTS_OUT)
     target.parent.mkdir(parents=True, exist_ok=True)
     left = member.file_size
     with archive.open(member) as source:
@@ -314,10 +320,10 @@ def _shortened(place):
     return "/".join(parts)
 
 
-def _owner(name):
-    """The student whose folder a name is in, as far as a name tells."""
-    first, _, rest = name.partition("/")
-    return first if rest and first != ".." else None
+def _owner(places):
+    """The student whose file has these places, or None."""
+    first, _, rest = places[0].partition("/") if places else ("", "", "")
+    return first if rest else None
 
 
 def _said(name, why):

@@ -55,7 +55,9 @@ def collected(submissions, asked, lesson):
                 "students' folders, or the zip of a platform"
             )
         handed = folders.find(folder, {each.file for each in known.values()})
-        handed = [_with_zips(each, Path(place, f"zips-{n}"), reader) for n, each in enumerate(handed)]
+        handed = [
+            _with_zips(each, Path(place, f"zips-{n}"), reader) for n, each in enumerate(handed)
+        ]
         work = plan_work(folder, lesson, _careful(reader), about, handed)
         yield folder, work, platform
 

@@ -83,7 +83,7 @@ _KIND = re.compile(
 
 
 def kind_of(path):
-    """"ipynb", "py" or None, by a file's name."""
+    """ "ipynb", "py" or None, by a file's name."""
     found = _KIND.search(Path(path).name)
     return found["kind"].lower() if found else None
 

@@ -158,7 +158,7 @@ def _blackboard(matched):
     found = Layout("blackboard", unplaced=[name for name, m in matched.items() if not m])
     known = {name: m.groupdict() for name, m in matched.items() if m}
     heads = sorted({m["head"] for m in known.values()})
-    shared = os.path.commonprefix(heads) if len(heads) > 1 else heads[0]
+    shared = os.path.commonprefix(heads) if len(heads) > 1 else heads[0]  # noqa: RUF071, of letters
     shared = shared[: shared.rfind("_") + 1]  # the assignment's name, which all have in front
     for name, m in known.items():
         student = _clean(m["head"][len(shared) :])
