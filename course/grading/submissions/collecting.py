@@ -22,13 +22,14 @@ NO_PLATFORM = {"platform": "folders", "students": {}, "problems": []}
 
 
 @contextlib.contextmanager
-def collected(submissions, asked, lesson):
+def collected(submissions, asked, lesson, reader=None):
     """The submissions of a class, as long as their unpacked files are there.
 
     Args:
         submissions: a folder, a notebook, or a platform's zip.
         asked: the `Assignment`.
         lesson: only this lesson counts; any if None.
+        reader: the `Reader` that reads; one of its own if None.
 
     Yields:
         (the folder of students' folders, [`selection.Work`], what `archives.unpack` gives)
@@ -44,7 +45,9 @@ def collected(submissions, asked, lesson):
 
     about = reading.about_lessons(known, asked.exercises, handed_out)
     prefix = f"{cleanup.PREFIX}{os.getpid()}-"  # what a killed run leaves, `sweep` removes
-    with tempfile.TemporaryDirectory(prefix=prefix) as place, Reader(about) as reader:
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
+        reader = reader or stack.enter_context(Reader(about))
         folder, platform = submissions, NO_PLATFORM
         if submissions.is_file() and zipfile.is_zipfile(submissions):
             folder = Path(place, "class")

@@ -90,6 +90,10 @@ def _find(exercise, cells):
         if not definition.source.startswith(("import ", "from "))
         or p.cell.index in (*keyed, *tagged)
     ]
+    # The handout goes on with the library's function, which an answer may not import: that line
+    # binds nothing, so that it does not take the place of a student's own.
+    own = [d for d in definitions if not re.match(r"from course\.|import course\.", d.source)]
+    definitions = own or definitions
     places = sorted({*keyed, *broken, *(d.index for d in definitions)}) or tagged
     if not places:
         return Found("missing", flags=("no cell of it was found",))
