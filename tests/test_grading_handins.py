@@ -156,7 +156,11 @@ submission_302:
 def test_each_member_of_a_gradescope_group_has_the_groups_files_and_the_date():
     names = ["submission_metadata.yml", *(f"submission_{n}/{FILE}" for n in (301, 302))]
     found = platforms.layout(names, GRADESCOPE)
-    assert found.students.keys() == {"Ana María Ruiz", "Li Wei-submission_301", "Li Wei-submission_302"}
+    assert found.students.keys() == {
+        "Ana María Ruiz",
+        "Li Wei-submission_301",
+        "Li Wei-submission_302",
+    }
     ana = found.students["Ana María Ruiz"]
     assert (ana["email"], ana["id"], ana["group"]) == ("ana@example.org", "12", "submission_301")
     assert ana["date"] == "2026-10-01T12:00:00+00:00"
@@ -267,7 +271,7 @@ def test_a_damaged_or_encrypted_file_costs_its_student(tmp_path, reader):
 
 def test_what_is_no_class_says_what_was_found_and_expected(tmp_path, reader):
     (tmp_path / "letter.docx").write_bytes(b"PK")
-    with pytest.raises(GradingError, match="expected one folder for each student.*letter.docx"):
+    with pytest.raises(GradingError, match=r"expected one folder for each student.*letter\.docx"):
         collected(tmp_path, reader)
     with pytest.raises(GradingError, match=r"neither a notebook .* nor a zip"):
         collected(tmp_path / "letter.docx", reader)
@@ -330,7 +334,13 @@ def mutated(rng, data):
         odd = ["𝔍" * 60, "..", "a\tb", "\x1b[31mred", "CON", " ", "~", "%s", "x" * 250, "-rf", "é́"]
         place = f"{NAMES[5]}/{rng.choice(odd)}/{rng.choice([FILE, FILE.upper(), 'x'])}"
     elif how == "source":
-        odd = ["(" * 2000, "%x\n" * 3000, "\x00", "def f(a,a): 0", "if x: 0\n" + "elif x: 0\n" * 900]
+        odd = [
+            "(" * 2000,
+            "%x\n" * 3000,
+            "\x00",
+            "def f(a,a): 0",
+            "if x: 0\n" + "elif x: 0\n" * 900,
+        ]
         data = notebook(rng.choice(odd), RIGHT)
     elif how == "zip":
         place = f"{NAMES[5]}/hw.zip"
@@ -370,12 +380,10 @@ def test_whatever_happens_to_one_member_the_others_are_read_as_they_were(
 
 
 @pytest.mark.slow
-def test_a_member_that_takes_its_reading_down_changes_no_others_grade(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "jax" if bank else "")
+def test_a_member_that_takes_its_reading_down_changes_no_others_grade(tmp_path):
     for name in ("anna", "bob"):
         (tmp_path / "class" / name).mkdir(parents=True)
         (tmp_path / "class" / name / FILE).write_bytes(notebook(RIGHT))
-    monkeypatch.setattr(reading, "MOST_CODE", 10)
     (tmp_path / "class" / "bob" / FILE).write_bytes(b"[" * 1_000_000)
     summary = jobs.grade(tmp_path / "class", tmp_path / "out", seed=5)
     ((anna,), (bob,)) = (records for _, records in summary.students)

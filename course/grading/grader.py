@@ -36,7 +36,7 @@ class Graded:
         report: the examiner's `Report`; None if it could not be graded.
         fault: why it could not be graded.
         met: for each probe, what stopped it: a `runner.Failure` or None.
-        error: the error of its cell, as the child describes it, or None.
+        error: the error of its cell, as the worker describes it, or None.
         output: the end of what its cell printed.
         seconds: wall time of its probes.
     """
@@ -80,7 +80,7 @@ class Session:
     needless: set = field(default_factory=set)
     statements: dict = field(default_factory=dict)
     drawn: bool = False
-    child: object = None
+    worker: object = None
     starts: int = 0
     used: float = 0.0
     took: dict = field(default_factory=dict)  # {index: seconds of a cell}
@@ -98,15 +98,15 @@ class Session:
         self._let_go()
 
     def _let_go(self):
-        if self.child is not None:
-            self.used += self.child.used
-            self.child.close()
-            self.child = None
+        if self.worker is not None:
+            self.used += self.worker.used
+            self.worker.close()
+            self.worker = None
 
     @property
     def seconds(self):
         """Seconds that the submission has used."""
-        return self.used + (self.child.used if self.child else 0.0)
+        return self.used + (self.worker.used if self.worker else 0.0)
 
     @property
     def left(self):
@@ -132,11 +132,11 @@ class Session:
             Lost: if the submission has used up its processes.
             NotStarted: if this machine starts none.
         """
-        while self.child is None:
+        while self.worker is None:
             if self.starts > self.limits.restarts:
                 raise Lost("used up", f"{self.starts} processes of it have ended")
             self.starts += 1
-            self.child = self.pool.fork(self.limits, self.lesson, self.refused)
+            self.worker = self.pool.fork(self.limits, self.lesson, self.refused)
             for cell in self.document.cells:
                 if cell.index not in self.needless and not self._run(cell):
                     break
@@ -161,14 +161,14 @@ class Session:
             self.flag(f"{cell.label} was not run, its time was used up by others")
             return True
         before, output = self.seconds, Output(self.limits.output)
-        self.child.output = output
+        self.worker.output = output
         try:
             for number, line, text in pieces:
                 left = max(0.5, seconds - (self.seconds - before))
                 request = {"do": "cell", "index": index, "source": "#\n" * (line - 1) + text}
                 request["names"] = names
                 try:
-                    answer = self.child.ask(request, left, interrupt=True)
+                    answer = self.worker.ask(request, left, interrupt=True)
                 except Lost as lost:
                     fatal.add(number)
                     self._lost_in(cell, lost, seconds)
@@ -254,8 +254,8 @@ class Session:
         if left <= 0:
             return Outcome(failure=Failure("time", message=f"{self.limits.exercise:g}"))
         self.prepare()
-        self.child.output = Output(0)  # what is printed now could show hidden inputs
-        asked = plan.get("seconds", SECONDS.get(self.child.backend, 10.0))
+        self.worker.output = Output(0)  # what is printed now could show hidden inputs
+        asked = plan.get("seconds", SECONDS.get(self.worker.backend, 10.0))
         seconds = max(0.5, min(float(asked), self.left, left))
         request = {
             "do": "plan",
@@ -264,7 +264,7 @@ class Session:
             "plan": plan | {"seconds": seconds},
         }
         self.drawn = True
-        answer = self.child.ask(request, seconds + 2 * self.limits.grace)
+        answer = self.worker.ask(request, seconds + 2 * self.limits.grace)
         if "plan_error" in answer:
             raise _Fault(f"its plan cannot be carried out: {answer['plan_error']}"[:300])
         outcome = received(answer.get("outcome"), plan)

@@ -26,18 +26,18 @@ FIRST_UID = 61_500  # where root grades: each process at work has a user of its 
 
 
 class WorkerPool:
-    """The fork server, and how its children are shut in. Use it as a context manager.
+    """The fork server, and how its workers are shut in. Use it as a context manager.
 
     The fork server begins to import at once; `ready` waits for it, and so does the first `fork`.
 
     Attributes:
         level: one of `confine.LEVELS`, the best that this machine offers.
         missing: why the better levels are missing, a sentence each.
-        backend, versions: what children run on.
+        backend, versions: what workers run on.
     """
 
     def __init__(self, weak=False, secret=(), level=None, limits=None, cancel=None, alone=False):
-        """Starts the zygote.
+        """Starts the fork server.
 
         Args:
             weak: whether limits alone (`confine.RLIMITS`) will do.
@@ -146,11 +146,11 @@ class WorkerPool:
                 break
             self.level = level
             try:
-                child = self.fork(self.limits)
+                worker = self.fork(self.limits)
             except NotStarted as error:
                 self.missing.append(f"no {level} here: {error}")
                 continue
-            child.close()
+            worker.close()
             return
         raise NotStarted(
             "this machine cannot shut submissions in, and without that a hostile one could read "
@@ -182,7 +182,7 @@ class WorkerPool:
             allowed: modules of the course that it may import; None for those visible.
 
         Returns:
-            A `Child`.
+            A `Worker`.
 
         Raises:
             NotStarted: if the process does not get ready, or none does, see `ready`.
@@ -190,37 +190,37 @@ class WorkerPool:
         self.ready()
         place = self._take_place()
         try:
-            child = Worker(self, place, limits, self.cancel)
+            worker = Worker(self, place, limits, self.cancel)
         except BaseException:
             self.leave(place)
             raise
         try:
-            child.settle(self._config(child, place, limits, lesson, refused, allowed))
-            child.ask({"do": "hello"}, limits.start)
+            worker.settle(self._config(worker, place, limits, lesson, refused, allowed))
+            worker.ask({"do": "hello"}, limits.start)
         except NotStarted:
-            child.close()
+            worker.close()
             raise
         except Lost as lost:
             raise NotStarted(f"a submission's process did not start ({lost})") from None
-        child.used, child.output = 0.0, Output(limits.output)
-        return child
+        worker.used, worker.output = 0.0, Output(limits.output)
+        return worker
 
-    def _config(self, child, place, limits, lesson, refused, allowed):
+    def _config(self, worker, place, limits, lesson, refused, allowed):
         uid = FIRST_UID + place if os.geteuid() == 0 else None
         if self.level == confinement.RLIMITS and not all(map(_open_to_all, visibility.reachable())):
             uid = None  # a Python below /root
         if self.level == confinement.NAMESPACES:
             home, mark = visibility.HOME, f"{self.folder.name}-{place}"
         else:
-            child.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+            worker.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
             if uid is not None:
-                os.chown(child.folder, uid, uid)
-            home, mark = str(child.folder), child.folder.name
+                os.chown(worker.folder, uid, uid)
+            home, mark = str(worker.folder), worker.folder.name
         return {
             "level": self.level,
             "uid": uid,
             "view": visibility.view(
-                lesson, self.secret, child.folder and home, limits.scratch, uid
+                lesson, self.secret, worker.folder and home, limits.scratch, uid
             ),
             "memory": limits.memory,
             "file_size": limits.file_size,
@@ -260,7 +260,7 @@ class WorkerPool:
             self.process.wait()
 
     def close(self):
-        """Ends the zygote."""
+        """Ends the fork server."""
         self._let_go()
         self.process = None
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -307,7 +307,7 @@ def _environment(folder):
         "MPLBACKEND": "Agg",
         "PYTHONPATH": str(visibility.PACKAGE.parent),
         "PYTHONIOENCODING": "utf-8:backslashreplace",
-        # The same numbers on every machine: no GPU, and a thread each since children run abreast.
+        # The same numbers on every machine: no GPU, and a thread each since workers run abreast.
         "CUDA_VISIBLE_DEVICES": "-1",
         "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -136,13 +136,14 @@ def _words(known):
 def _looked_into(document, skip, at, words):
     """(the document with the cells that no parser takes blanked, flags that say so).
 
-    When half of the time is used up, only cells that mention an exercise are looked into.
+    When a good part of the time is used up, or a reading before was ended, only cells that mention
+    an exercise are looked into.
     """
     cells, flags = [], []
     for cell in document.cells:
         why = f"it has {len(cell.source):,} characters" if len(cell.source) > LONGEST_CELL else ""
         why = "that takes too much time or memory" if cell.index in skip else why
-        if time.process_time() > ENOUGH and not why and not words.search(cell.source):
+        if (skip or time.process_time() > ENOUGH) and not why and not words.search(cell.source):
             why = "others took the time"
         if not why:
             at(cell.index)
