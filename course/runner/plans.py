@@ -31,7 +31,7 @@ import os
 import sys
 import time
 import traceback
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -208,8 +208,13 @@ class _Arguments(TypeError):
     """The student's function does not take the arguments that the exercise states."""
 
 
+@contextmanager
 def _precise(plan):
-    return runtime.full_precision() if plan.get("keras", True) else nullcontext()
+    if not plan.get("keras", True):
+        yield
+        return
+    with runtime.full_precision(), runtime.second_softmax_kept():
+        yield
 
 
 def _files_of(answer):

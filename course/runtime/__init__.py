@@ -30,6 +30,7 @@ from course.runtime.workarounds import (
     make_variables,
     parse_source,
     quiet_stderr,
+    second_softmax_kept,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "parse_source",
     "processor",
     "quiet_stderr",
+    "second_softmax_kept",
     "seed_everything",
     "start",
     "versions",

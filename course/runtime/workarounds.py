@@ -136,3 +136,33 @@ def keep_freed_memory():
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(trim_threshold, 1 << 30)
         libc.mallopt(mmap_max, 0)  # nothing is fetched apart, however large
+
+
+@contextlib.contextmanager
+def second_softmax_kept():
+    """Lets a softmax before `from_logits=True` count, on TensorFlow as on JAX.
+
+    Keras marks what its softmax returns, and its cross-entropies on TensorFlow then go back to the
+    logits, whatever `from_logits` says. A check has to judge what was written.
+    """
+    from course.runtime.backend import choose_backend
+
+    if choose_backend() != "tensorflow":
+        yield
+        return
+    try:
+        from keras.src.backend.tensorflow import nn
+
+        original = nn._get_logits
+    except (ImportError, AttributeError):  # a Keras that does not do this
+        yield
+        return
+
+    def as_written(output, from_logits, *names):
+        return (output, True) if from_logits else original(output, from_logits, *names)
+
+    nn._get_logits = as_written
+    try:
+        yield
+    finally:
+        nn._get_logits = original

@@ -94,6 +94,23 @@ def from_the_library_of_keras(labels, logits, pad_id=0):
     return [loss, ops.sum(ops.cast(hits, "float32") * real) / count]
 
 
+@wrong("softmax-twice")
+def probabilities_for_logits(labels, logits, pad_id=0):
+    real = real_places(labels, pad_id)
+    count = ops.maximum(ops.sum(real), 1)
+    loss = ops.sum(cross_entropy(labels, ops.softmax(logits)) * real) / count
+    return loss, ops.sum(argmax_hits(labels, logits) * real) / count
+
+
+@wrong("epsilon-in-the-logarithm")
+def logarithm_made_safe(labels, logits, pad_id=0):
+    real = real_places(labels, pad_id)
+    count = ops.maximum(ops.sum(real), 1)
+    p = ops.take_along_axis(ops.softmax(logits), ops.expand_dims(labels, -1), -1)[..., 0]
+    loss = ops.sum(-ops.log(p + 1e-6) * real) / count
+    return loss, ops.sum(argmax_hits(labels, logits) * real) / count
+
+
 @wrong("padding-in-both")
 def plain_means(labels, logits, pad_id=0):
     return ops.mean(cross_entropy(labels, logits)), ops.mean(argmax_hits(labels, logits))
@@ -242,7 +259,7 @@ def the_logit_itself(labels, logits, pad_id=0):
     return -ops.sum(chosen * real) / count, ops.sum(argmax_hits(labels, logits) * real) / count
 
 
-@wrong("clipped")
+@wrong("clipped", "epsilon-in-the-logarithm")
 def softmax_then_cross_entropy(labels, logits, pad_id=0):
     real = real_places(labels, pad_id)
     count = ops.maximum(ops.sum(real), 1)
@@ -315,7 +332,7 @@ def targets(labels, v, smoothing, pad_id, share=None):
     return (1 - smoothing) * ops.one_hot(labels, v) + share * (1 - ops.one_hot(pad_id, v))
 
 
-@wrong("clipped", "unrecognised")
+@wrong("clipped", "epsilon-in-the-logarithm")
 def logarithm_kept_from_infinity(labels, logits, smoothing=0.1, pad_id=0):
     q = targets(labels, logits.shape[-1], smoothing, pad_id)
     losses = -ops.sum(q * ops.log(ops.softmax(logits) + 1e-9), axis=-1)

@@ -5,6 +5,7 @@ The first two, on what a model reads, are in `masking.py`.
 
 import numpy as np
 
+from course.checks import families
 from course.checks.declaration import Probe, call, draw_until, step, tensor
 from course.checks.judges import Match, MatchRows, mends_among, only_if
 from course.checks.references import turned, turning
@@ -87,6 +88,12 @@ def _not_finite(i, got):
 judge_loss = Match(
     masked_loss,
     {
+        "softmax-twice": loss_of(of=lambda logits: -families.softmax_twice(logits)),
+        "epsilon-in-the-logarithm": [
+            loss_of(of=lambda logits, f=f: -f(logits)) for f in families.logarithms_with_epsilon()
+        ],
+        "softmax-over-places": loss_of(of=lambda logits: -families.over_places(logits)),
+        "other-base": [loss_of(of=lambda logits, f=f: -f(logits)) for f in families.OTHER_BASES],
         "empty-places-counted": only_if(_gaps, loss_of("all places")),
         "one-too-many-labels": lambda i: (
             masked_loss(i, "sum") / ((i["labels"] != i["pad_id"]).sum() + 1)

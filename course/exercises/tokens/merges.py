@@ -132,7 +132,7 @@ judge_merges = Match(
         "merges-joined": lambda i: ([whole(*pair) for pair in learned(i)[0]], learned(i)[1]),
         "with-counts": lambda i: (
             learned(i)[0],
-            {tuple(its): i["counts"][word] for word, its in learned(i)[1].items()},
+            {str(tuple(its)): i["counts"][word] for word, its in learned(i)[1].items()},
         ),
         "merges-alone": lambda i: learned(i)[0],
         "pieces-alone": lambda i: learned(i)[1],

@@ -6,6 +6,7 @@ another number or another mean, so both are knobs. The last two, on scores, are 
 
 import numpy as np
 
+from course.checks import families
 from course.checks.declaration import Probe, call, fixture, tensor
 from course.checks.judges import Match, mends_among, only_if
 from course.checks.references import of_inputs, turned, turning
@@ -146,9 +147,20 @@ def _clipped(i):
     return scores(i, losses=lambda i: -np.log(np.maximum(of_labels(p, i["labels"]), 1e-7)))
 
 
+def _log_p(function):
+    """A knob for the loss: -log p of each label by another function of the logits."""
+    return lambda i: -of_labels(function(i["logits"]), i["labels"])
+
+
 judge_scores = Match(
     scores,
     {
+        "softmax-twice": scores_of(losses=_log_p(families.softmax_twice)),
+        "epsilon-in-the-logarithm": [
+            scores_of(losses=_log_p(f)) for f in families.logarithms_with_epsilon()
+        ],
+        "softmax-over-places": scores_of(losses=_log_p(families.over_places)),
+        "other-base": [scores_of(losses=_log_p(f)) for f in families.OTHER_BASES],
         "padding-in-both": only_if(_padded, scores_of("all places", "all places")),
         "padding-in-loss": only_if(_padded, scores_of(loss="all places")),
         "padding-in-accuracy": only_if(_padded, scores_of(accuracy="all places")),
@@ -280,6 +292,15 @@ def _other_smoothing(i):
 judge_smoothed = Match(
     smoothed,
     {
+        "softmax-twice": smoothed_of(log_p=lambda i: families.softmax_twice(i["logits"])),
+        "epsilon-in-the-logarithm": [
+            smoothed_of(log_p=lambda i, f=f: f(i["logits"]))
+            for f in families.logarithms_with_epsilon()
+        ],
+        "softmax-over-places": smoothed_of(log_p=lambda i: families.over_places(i["logits"])),
+        "other-base": [
+            smoothed_of(log_p=lambda i, f=f: f(i["logits"])) for f in families.OTHER_BASES
+        ],
         "padding-in-the-mean": only_if(_padded, smoothed_of("all places")),
         "divided-by-all": only_if(_padded, smoothed_of("divided by all")),
         "sum-over-padding": only_if(_padded, smoothed_of("not masked")),
