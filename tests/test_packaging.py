@@ -26,11 +26,12 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 COLAB_PYTHON = "3.13"
 
 # DESIGN.md's floors, lowest first: a module imports the rows above its own here, and its own
-# package. Attention turns its queries by their positions; pretraining is built from the
-# transformer's blocks.
+# package. Attention turns its queries by their positions; decoding and the optimizers use the
+# kernels; pretraining is built from the transformer's blocks.
 FLOORS = [
     ["runtime"],
-    ["kernels", "positions", "tokens", "data", "decoding", "training", "runner"],
+    ["kernels"],
+    ["positions", "tokens", "data", "decoding", "training", "runner"],
     ["attention", "checks"],
     ["transformer"],
     ["pretraining", "language_modelling", "translation"],
