@@ -18,6 +18,7 @@ from course.training.resuming import (
     load_checkpoint,
     load_recipe,
     save_checkpoint,
+    save_recipe,
 )
 from course.training.rounds import Rounds
 from course.training.schedules import InverseSquareRoot, WarmupLinear
@@ -35,5 +36,6 @@ __all__ = [
     "load_checkpoint",
     "load_recipe",
     "save_checkpoint",
+    "save_recipe",
     "train",
 ]

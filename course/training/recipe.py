@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from course import runtime
+from course.training.resuming import save_recipe
 
 # What settings were called before version 1; runs that were saved then still load and go on.
 OLD_NAMES = {
@@ -180,8 +180,7 @@ class Recipe:
 
     def save(self, output_dir: str | Path) -> None:
         """Writes `recipe.json`; a folder that holds one is that of a finished run."""
-        told = json.dumps(asdict(self), indent=1, default=str)
-        runtime.write_atomically(Path(output_dir) / "recipe.json", told.encode())
+        save_recipe(output_dir, self)
 
     @classmethod
     def names(cls) -> list[str]:

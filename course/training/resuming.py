@@ -4,6 +4,7 @@ A checkpoint is every variable of a model and its optimizer in one safetensors f
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,12 @@ class DamagedCheckpoint(ValueError):
 def checkpoints(folder):
     """The checkpoints of a run, the oldest first."""
     return sorted((Path(folder) / "checkpoints").glob("step-*.safetensors"))
+
+
+def save_recipe(folder, recipe):
+    """Writes a run's recipe, a dataclass; a folder that holds one is that of a finished run."""
+    told = json.dumps(asdict(recipe), indent=1, default=str)
+    runtime.write_atomically(Path(folder) / "recipe.json", told.encode())
 
 
 def load_recipe(folder, kind):
