@@ -782,6 +782,30 @@ def test_a_head_that_makes_no_sense_is_refused_by_key(config):
         checkpoints.head_settings(config, "my config")
 
 
+def test_a_head_of_several_labels_at_once_never_gets_a_softmax(keras, tmp_path):
+    from course.fine_tuning import load_classifier
+
+    model = HEADS["ForSequenceClassification"](BertEncoder(61, **SIZES))
+    write_wordpiece(tmp_path)
+    kind = "multi_label_classification"
+    checkpoints.save_bert(model, tmp_path, labels=["x", "y", "z"], problem_type=kind)
+    with pytest.raises(CheckpointError, match="problem_type 'multi_label_classification'"):
+        load_classifier(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["bert", *FAMILIES])
+def test_a_classifier_of_each_family_is_used_from_its_folder(keras, tmp_path, family):
+    from course.fine_tuning import load_classifier
+
+    encoder = BertEncoder(61, **SIZES, **FAMILIES.get(family, {}))
+    words = ["<s>", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat"]
+    write_wordpiece(tmp_path, words[1:] if encoder.pad_id == 0 else words)
+    model = HEADS["ForSequenceClassification"](encoder)
+    checkpoints.save_bert(model, tmp_path, labels=["x", "y", "z"])
+    found = load_classifier(tmp_path).predict(["the cat"], ["cat"])
+    assert found[0].label in "xyz"
+
+
 def test_the_kind_of_problem_is_written(keras, tmp_path):
     model = HEADS["ForSequenceClassification"](BertEncoder(61, **SIZES))
     kind = "multi_label_classification"

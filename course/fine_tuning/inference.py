@@ -115,16 +115,16 @@ def load_classifier(source, *, max_length=None):
     if (Path(str(source)) / "model" / "config.json").is_file():
         source = Path(str(source)) / "model"
     config, settings = checkpoints.read_configs(source)
-    names = config.get("id2label") or {}
-    numbers = sorted(names, key=int)
-    if not numbers:
-        numbers = range(config.get("num_labels", 2))
-    labels = tuple(str(names.get(i, f"LABEL_{i}")) for i in numbers)
+    labels, problem_type, dropout = checkpoints.head_settings(config, str(source))
+    if problem_type != "single_label_classification":
+        raise checkpoints.CheckpointError(
+            f"{source} has the problem_type {problem_type!r}: its answers are not one class of "
+            "several, so that the probabilities of a softmax would be wrong. Its encoder can be "
+            "loaded with checkpoints.load_bert."
+        )
     model = checkpoints.load_bert(
         source,
-        lambda encoder: BertClassifier(
-            encoder, len(labels), config.get("classifier_dropout"), name="classifier"
-        ),
+        lambda encoder: BertClassifier(encoder, len(labels), dropout, name="classifier"),
     )
     longest = model.encoder.max_length
     most = max_length or min(settings.get("model_max_length") or longest, longest)
