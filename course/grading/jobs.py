@@ -4,9 +4,7 @@ A submission is a unit of its own: read, graded, written as one record. A killed
 was not written; run again, it grades what is missing or has changed, and nothing twice.
 """
 
-import contextlib
 import functools
-import signal
 import sys
 import threading
 import zipfile
@@ -20,6 +18,7 @@ from course import exercises as bank
 from course.grading import GradingError, checking
 from course.grading import assignment as assignments
 from course.grading.grader import grade_document
+from course.grading.interrupts import interrupts
 from course.grading.results import exports, feedback, records, report
 from course.grading.sandbox import cleanup, process
 from course.grading.sandbox.worker_pool import WorkerPool
@@ -193,30 +192,6 @@ def _asked(submissions, given):
     return assignments.load(beside, may_run_code=False)
 
 
-@contextlib.contextmanager
-def _interrupts():
-    """An event that Ctrl-C and SIGTERM set, beside raising KeyboardInterrupt here.
-
-    An exception alone can be lost: where a signal arrives while Python runs a finaliser, it is
-    printed and dropped. SIGTERM ends a run as Ctrl-C does, its processes first.
-    """
-    stopped, before = threading.Event(), {}
-
-    def stop(*_):
-        stopped.set()
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as a job in the background has it
-                before[number] = signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 class _Run:
     """What the submissions of a run have in common; its pool is started when one needs it."""
 
@@ -245,7 +220,7 @@ class _Run:
             progress(0, len(work), None)
         try:
             with (
-                _interrupts() as stopped,
+                interrupts() as stopped,
                 ThreadPoolExecutor(self.jobs, thread_name_prefix="course-grade") as pool,
             ):
                 try:
