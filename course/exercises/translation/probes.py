@@ -156,9 +156,6 @@ judge_scores = Match(
     scores,
     {
         "softmax-twice": scores_of(losses=_log_p(families.softmax_twice)),
-        "epsilon-in-the-logarithm": [
-            scores_of(losses=_log_p(f)) for f in families.logarithms_with_epsilon()
-        ],
         "softmax-over-places": scores_of(losses=_log_p(families.over_places)),
         "other-base": [scores_of(losses=_log_p(f)) for f in families.OTHER_BASES],
         "padding-in-both": only_if(_padded, scores_of("all places", "all places")),
@@ -193,6 +190,9 @@ judge_scores = Match(
         "perplexity": lambda i: (np.exp(scores(i)[0]), scores(i)[1]),
         "swapped": turned(scores, then=lambda r, i: r[::-1]),
         "clipped": only_if(lambda i: "wide" in i, _clipped),
+        "epsilon-in-the-logarithm": [
+            scores_of(losses=_log_p(f)) for f in families.logarithms_with_epsilon()
+        ],
     },
     labels=("loss", "accuracy"),
     dtype=None,
