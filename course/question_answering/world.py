@@ -1,6 +1,9 @@
 """The questions of the embedded world, for the lesson and its record."""
 
-from course.question_answering.questions import read_questions
+from dataclasses import replace
+
+from course.pretraining import sentences
+from course.question_answering.questions import AnswerText, read_questions
 
 
 def world_questions(train=None, held_out=None, *, unanswerable=True):
@@ -17,4 +20,20 @@ def world_questions(train=None, held_out=None, *, unanswerable=True):
     for split, count in (("train", train), ("validation", held_out), ("test", held_out)):
         questions = read_questions("world-questions", split).questions
         found[split] = [q for q in questions if unanswerable or q.answers][:count]
+    return found
+
+
+def in_one_sentence(questions):
+    """The questions that have an answer, each with only the sentence that holds it as context."""
+    found = []
+    for question in questions:
+        place = 0
+        for sentence in sentences(question.context) if question.answers else ():
+            place = question.context.index(sentence, place)
+            start, text = question.answers[0].start - place, question.answers[0].text
+            if start >= 0 and sentence.startswith(text, start):
+                answers = (AnswerText(text, start),)
+                found.append(replace(question, context=sentence, answers=answers))
+                break
+            place += len(sentence)
     return found
