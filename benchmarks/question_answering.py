@@ -251,10 +251,8 @@ def main():
     runtime.start()
     result = measure(arguments.task, arguments.start, arguments.seeds)
     for name, row in result["rows"].items():
-        em, f1 = row["exact_match"], row["f1"]
-        print(
-            f"{name:20} EM {em['mean']:6.2f} ± {em['std']:.2f}  F1 {f1['mean']:6.2f} ± {f1['std']:.2f}"
-        )
+        figures = [f"{row[key]['mean']:6.2f} ± {row[key]['std']:.2f}" for key in KEYS]
+        print(f"{name:20} EM {figures[0]}  F1 {figures[1]}")
     if arguments.record:
         path = RESULTS / f"{NAME}.json"
         known = json.loads(path.read_text(encoding="utf-8"))["tasks"] if path.exists() else {}
