@@ -3,8 +3,8 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,18 +20,16 @@ from course.training.optimizers import adamw
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(training.Recipe):
     """Every setting of a question-answering run, under the names that other libraries use.
 
+    Those of every run are in `course.training.Recipe`.
+
     Attributes:
-        output_dir: the run's folder; on Colab choose one in Drive.
         epochs: times that each window is seen.
         batch_size, eval_batch_size: windows of a batch.
         learning_rate: the largest. Devlin et al. took 5e-5; a small model bears ten times as much.
-        warmup_steps: updates in which the rate rises from 0; it then falls in a line to 0. None
-            means a tenth of all.
-        weight_decay, epsilon, clipnorm: of AdamW, see `course.training.optimizers.adamw`.
-        seed: of the new head's weights, the order of the windows and dropout.
+        weight_decay: of AdamW, see `course.training.optimizers.adamw`.
         max_length: ids of a window, question and special tokens included.
         doc_stride, max_query_length: see `make_windows`.
         max_answer_length: the most tokens of an answer.
@@ -40,24 +38,24 @@ class Recipe:
         language: "en" or "zh", of the scores.
         dropout: rate in the encoder; None means the checkpoint's.
         round_steps: updates between two checkpoints and validations; None means an epoch.
-        dtype_policy: "mixed_bfloat16", "mixed_float16" or None for float32.
-        logging_dir: where TensorBoard's files go; None means output_dir/tensorboard.
         size, vocab_size: of a model from random weights, if no checkpoint is given: see
             `BertEncoder.official`; its vocabulary is learnt from the training texts.
 
     Reference: Devlin et al. 2019, sections 4.2 and 4.3.
     """
 
-    output_dir: str
-    epochs: int = 3
+    movable: ClassVar[tuple[str, ...]] = (*training.Recipe.movable, "eval_batch_size")
+    at_least_one: ClassVar[tuple[str, ...]] = (
+        *training.Recipe.at_least_one,
+        "max_answer_length",
+        "max_query_length",
+        "doc_stride",
+    )
+
+    epochs: int | None = 3
     batch_size: int = 16
     eval_batch_size: int = 32
-    learning_rate: float = 5e-5
-    warmup_steps: int | None = None
     weight_decay: float = 0.01
-    epsilon: float = 1e-8
-    clipnorm: float = 1.0
-    seed: int = 0
     max_length: int = 384
     doc_stride: int = 128
     max_query_length: int = 64
@@ -66,33 +64,33 @@ class Recipe:
     language: str = "en"
     dropout: float | None = None
     round_steps: int | None = None
-    dtype_policy: str | None = None
-    logging_dir: str | None = None
     size: str = "tiny"
     vocab_size: int = 8000
 
     def __post_init__(self):
+        super().__post_init__()
         allowed = {"no_answer": ("auto", "none", "cls", "head"), "language": ("en", "zh")}
         for name, values in (allowed | {"size": tuple(OFFICIAL)}).items():
             if getattr(self, name) not in values:
                 raise ValueError(
                     f"{name} = {getattr(self, name)!r}: choose one of {', '.join(values)}."
                 )
-        for name in ("epochs", "batch_size", "eval_batch_size", "max_answer_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: at least 1.")
 
     def optimizer(self, model, steps):
-        """AdamW with warm-up and linear decay over `steps` updates."""
-        warmup = max(steps // 10, 1) if self.warmup_steps is None else self.warmup_steps
-        if not 0 <= warmup < max(steps, 2):
+        """AdamW with warm-up and linear decay over `steps` updates.
+
+        Raises:
+            ValueError: if the warm-up is as long as the training.
+        """
+        warmup_steps = self.warmup(steps, self.output_dir)
+        if warmup_steps >= max(steps, 1):
             raise ValueError(
-                f"warmup_steps = {warmup}, and {self.epochs} epochs are {steps} updates: the "
-                "learning rate would never be reached. Leave it out for a tenth of them."
+                f"warmup_steps = {warmup_steps}, and the run has {steps} updates: the learning "
+                "rate would never be reached. Leave it out for a tenth of them."
             )
         return adamw(
             model,
-            WarmupLinear(self.learning_rate, warmup, steps),
+            WarmupLinear(self.learning_rate, warmup_steps, steps),
             weight_decay=self.weight_decay,
             epsilon=self.epsilon,
             clipnorm=self.clipnorm,
@@ -126,7 +124,7 @@ def train_question_answerer(
     Raises:
         ValueError: if a setting does not fit the data, or the folder holds another run.
     """
-    folder = Path(recipe.output_dir)
+    folder = recipe.folder()
     lacking = [name for name in ("train", "validation") if not splits.get(name)]
     if lacking:
         raise ValueError(f"there are no questions of {' and '.join(lacking)}.")
@@ -142,20 +140,20 @@ def train_question_answerer(
         max_answer_length=recipe.max_answer_length,
     )
     batches = _batches(recipe, answerer, splits["train"], say=say)
-    steps = recipe.epochs * len(batches)
-    model.compile(recipe.optimizer(model, steps), jit_compile=runtime.jit_compile())
-    settings = asdict(recipe) | {"data": _digest(splits), "start": str(start)}
-    for name in ("output_dir", "logging_dir", "eval_batch_size"):  # what a moved run may change
-        del settings[name]
+    asked, recipe = recipe, recipe.resolved(len(batches), folder)
+    model.compile(recipe.optimizer(model, recipe.max_steps), jit_compile=runtime.jit_compile())
+    settings = replace(asked, warmup_steps=recipe.warmup_steps).run_settings()
+    settings |= {"data": _digest(splits), "start": str(start)}
     log = training.train(
         model,
         batches,
-        steps=steps,
+        steps=recipe.max_steps,
         folder=folder,
-        round_steps=recipe.round_steps or len(batches),
+        round_steps=recipe.round_steps,
         validation=_batches(recipe, answerer, splits["validation"], training_rows=False),
         monitor="val_nll",
-        keep=2,
+        keep=recipe.keep,
+        patience=recipe.patience,
         settings=settings,
         logging_dir=recipe.logging_dir,
         callbacks=callbacks,
@@ -163,7 +161,7 @@ def train_question_answerer(
     )
     note = training.load_checkpoint(folder / "best.safetensors", model)
     found = _evaluate(recipe, answerer, splits, note["step"])
-    training.save_recipe(folder, recipe)
+    asked.save(folder)
     _keep(answerer, folder / "model")
     return answerer, found, log
 
@@ -199,7 +197,7 @@ def choose_threshold(predictions, questions, language="en"):
 
 def _evaluate(recipe, answerer, splits, step):
     """Scores of all splits but "train", written to the run's folder."""
-    folder, found, lines = Path(recipe.output_dir), {}, []
+    folder, found, lines = recipe.folder(), {}, []
     for name in ["validation", *(n for n in splits if n not in ("train", "validation"))]:
         questions = splits[name]
         predictions = answerer.predict(questions, batch_size=recipe.eval_batch_size)

@@ -1,9 +1,11 @@
 """The questions of the embedded world, for the lesson and its record."""
 
 from dataclasses import replace
+from itertools import islice
 
+from course import data
 from course.pretraining import sentences
-from course.question_answering.questions import AnswerText, read_questions
+from course.question_answering.questions import AnswerText, Question
 
 
 def world_questions(train=None, held_out=None, *, unanswerable=True):
@@ -18,8 +20,19 @@ def world_questions(train=None, held_out=None, *, unanswerable=True):
     """
     found = {}
     for split, count in (("train", train), ("validation", held_out), ("test", held_out)):
-        questions = read_questions("world-questions", split).questions
-        found[split] = [q for q in questions if unanswerable or q.answers][:count]
+        rows = data.stream("world-questions", split)
+        some = islice((row for row in rows if unanswerable or row["answers"]), count)
+        found[split] = [
+            Question(
+                row["id"],
+                row["question"],
+                row["context"],
+                tuple(AnswerText(**answer) for answer in row["answers"]),
+                row["story_id"],
+                row["kind"],
+            )
+            for row in some
+        ]
     return found
 
 
