@@ -102,7 +102,7 @@ def drawn_row(rng, where, inside_token=False):
     }[where]
     start, end = int(context[first, 0]), int(context[last, 1])
     if inside_token:
-        start, end = start + 1, end - 1
+        start, end = start + 1, int(context[last, 0]) + 1  # one character of the last token
     return {"offsets": offsets, "in_context": in_context, "start": start, "end": end}
 
 
