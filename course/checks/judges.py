@@ -11,6 +11,16 @@ from operator import getitem
 
 import numpy as np
 
+from course.checks.comparison import (  # noqa: F401 - authors import them from here
+    attempt,
+    error,
+    index_text,
+    leaves,
+    name_of,
+    same,
+    sentence_case,
+    short,
+)
 from course.checks.declaration import Verdict
 from course.checks.references import (  # noqa: F401 - only_if is what authors import from here
     Reference,
@@ -21,50 +31,6 @@ from course.checks.references import (  # noqa: F401 - only_if is what authors i
 
 # Pairs of suspects that are tried on a probe which no single one explains.
 MOST_PAIRS = 1200
-
-
-def error(actual, expected):
-    """max|Δ| / max|reference|, the parity error of this course; inf where NaN or shapes differ."""
-    actual, expected = np.asarray(actual, "float64"), np.asarray(expected, "float64")
-    if actual.shape != expected.shape:
-        return np.inf
-    if actual.size == 0:
-        return 0.0
-    if not np.array_equal(np.isnan(actual), np.isnan(expected)):
-        return np.inf
-    known = ~np.isnan(expected)
-    if not known.any():
-        return 0.0
-    infinite = np.isinf(expected) & known
-    if not np.array_equal(actual[infinite], expected[infinite]):
-        return np.inf
-    known &= ~infinite
-    largest = np.abs(expected[known]).max(initial=0.0)
-    return float(np.abs(actual[known] - expected[known]).max(initial=0.0) / (largest or 1.0))
-
-
-def same(actual, expected, tolerance):
-    """Whether two plain values agree: arrays and numbers within `tolerance`, the rest exactly."""
-    if isinstance(expected, tuple | list):
-        return (
-            isinstance(actual, tuple | list)
-            and len(actual) == len(expected)
-            and all(same(a, e, tolerance) for a, e in zip(actual, expected, strict=True))
-        )
-    if isinstance(expected, dict):
-        return (
-            isinstance(actual, dict)
-            and actual.keys() == expected.keys()
-            and all(same(actual[k], expected[k], tolerance) for k in expected)
-        )
-    if isinstance(expected, str | bool | None):
-        return type(actual) is type(expected) and actual == expected
-    if not isinstance(actual, np.ndarray | int | float):
-        return False
-    # Truth values and numbers are different answers, even where True == 1.
-    if (np.asarray(expected).dtype == bool) != (np.asarray(actual).dtype == bool):
-        return False
-    return error(actual, expected) <= tolerance
 
 
 @dataclass(frozen=True)
@@ -268,15 +234,6 @@ def mends_among(reference, with_slips, slips):
     return {slip: partial(mend, slip) for slip in slips}
 
 
-def attempt(function, *args):
-    """What a suspect or a mend returns, or None where it cannot be had for this value."""
-    with np.errstate(all="ignore"):
-        try:
-            return function(*args)
-        except (ValueError, IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError):
-            return None
-
-
 def partly(got, expected, predictions, tolerance, first_tells=False):
     """Names of the suspects that explain one part of a tuple or dict that two slips made wrong."""
     if not isinstance(expected, tuple | dict) or not isinstance(got, tuple | list | dict):
@@ -317,15 +274,6 @@ def wrong_dtype(types, dtype):
         if leaf.startswith(("float", "bfloat")) and leaf not in (dtype, "float"):
             return f"Your result is {leaf}, expected {dtype}, as the exercise says."
     return None
-
-
-def leaves(tree):
-    """The leaves of a tree of tuples, lists and dicts."""
-    if isinstance(tree, dict):
-        tree = list(tree.values())
-    if isinstance(tree, list | tuple):
-        return [leaf for item in tree for leaf in leaves(item)]
-    return [tree]
 
 
 def difference(got, expected, types, tolerance, labels=(), label="the result"):
@@ -383,32 +331,3 @@ def difference(got, expected, types, tolerance, labels=(), label="the result"):
         where = np.unravel_index(np.nanargmax(np.abs(got64 - expected64)), got.shape)
     what = f"{sentence_case(label)}{index_text(where)} is {short(got[where])}."
     return "unrecognised", what, got, expected
-
-
-def index_text(where):
-    return f"[{', '.join(str(int(i)) for i in where)}]" if len(where) else ""
-
-
-def short(number):
-    """A number as a student would write it."""
-    if isinstance(number, bool | np.bool_ | int | np.integer):
-        return str(number)
-    number = float(number)
-    return f"{number:.0f}" if number.is_integer() and abs(number) < 1e15 else f"{number:.4g}"
-
-
-def name_of(types, value=None):
-    """What a returned thing is called in a message."""
-    if isinstance(types, tuple | list):
-        return f"a {type(types).__name__} of {len(types)}"
-    if isinstance(types, dict):
-        return "a dict"
-    if types == "NoneType":
-        return "None (is there a return?)"
-    if isinstance(value, str | bool):
-        return repr(value)
-    return f"{'an' if types[:1] in 'aeio' else 'a'} {types}"
-
-
-def sentence_case(text):
-    return text[:1].upper() + text[1:]

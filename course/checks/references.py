@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from course.checks.comparison import attempt, error, leaves
+
 
 @dataclass(frozen=True)
 class OfInputs:
@@ -180,8 +182,6 @@ def conditioned(reference, inputs, tolerance, most=50.0):
         tolerance: what holds where numbers are near 1; never less is returned.
         most: the largest multiple of it, so that a probe on a knife's edge excuses nothing.
     """
-    from course.checks.judges import attempt, error, leaves
-
     expected = [leaf for leaf in leaves(reference(inputs)) if np.asarray(leaf).dtype.kind == "f"]
     if not expected:
         return tolerance

@@ -7,7 +7,7 @@ trained model, `scores` BLEU and chrF (6.1). The schedules and what keeps a run 
 """
 
 from course.training import InverseSquareRoot, WarmupLinear
-from course.translation.bleu import bleu, chrf
+from course.translation.evaluation import bleu, chrf
 from course.translation.loss import TeacherForcing, label_smoothed_loss, masked_accuracy
 from course.translation.own_pairs import read_pairs, split_pairs
 from course.translation.pairs import load_pairs

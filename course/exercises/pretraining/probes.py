@@ -89,9 +89,6 @@ judge_loss = Match(
     masked_loss,
     {
         "softmax-twice": loss_of(of=lambda logits: -families.softmax_twice(logits)),
-        "epsilon-in-the-logarithm": [
-            loss_of(of=lambda logits, f=f: -f(logits)) for f in families.logarithms_with_epsilon()
-        ],
         "softmax-over-places": loss_of(of=lambda logits: -families.over_places(logits)),
         "other-base": [loss_of(of=lambda logits, f=f: -f(logits)) for f in families.OTHER_BASES],
         "empty-places-counted": only_if(_gaps, loss_of("all places")),
@@ -141,6 +138,9 @@ judge_loss = Match(
                 of=lambda logits: -np.log(np.clip(np.exp(log_softmax(logits)), 1e-7, 1 - 1e-7))
             ),
         ),
+        "epsilon-in-the-logarithm": [
+            loss_of(of=lambda logits, f=f: -f(logits)) for f in families.logarithms_with_epsilon()
+        ],
     },
     dtype=None,
     mends={"not-finite": _not_finite},
