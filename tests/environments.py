@@ -39,7 +39,7 @@ COLAB_TENSORFLOW = "keras-hub keras-nlp lxml tabulate tensorflow tensorflow-text
 # What an install on Colab adds besides the course: jedi, which Colab's IPython 7.34 requires and
 # Colab leaves out, so that any install that names ipython brings it; and sacreBLEU with what it
 # needs, of which the CPU and GPU runtimes have lxml and tabulate.
-ADDED_TO_COLAB = {"jedi", "sacrebleu", "portalocker", "colorama", "tabulate", "lxml"}
+ADDED_TO_COLAB = {"jedi", "rouge-score", "sacrebleu", "portalocker", "colorama", "tabulate", "lxml"}
 
 # Tools of the tests that Colab does not have; nothing in the course imports them.
 NOT_ON_COLAB = {"hypothesis"}

@@ -1,8 +1,8 @@
 """Teaching a Transformer to translate (lesson 05).
 
 "Attention Is All You Need", Vaswani et al. 2017, section 5: `loss` has label smoothing and what
-trains with it (5.4), `pairs` sentences by name, `recipe` a whole run (5.1 to 5.3), `using` a
-trained model, `scores` BLEU and chrF (6.1). The schedules and what keeps a run alive are in
+trains with it (5.4), `pairs` sentences by name, `recipe` a whole run (5.1 to 5.3), `translator` a
+trained model, `evaluation` BLEU and chrF (6.1). The schedules and what keeps a run alive are in
 `course.training`.
 """
 

@@ -161,7 +161,7 @@ def beam_search(mine, library):
     """`beam_search(step, start_id, end_id, num_beams, max_length, alpha)`, sentence by sentence."""
 
     def search(model, inputs, *, max_length, end_id, num_beams=4, start_id=None, pad_id=0, **more):
-        number = more.get("num_return_sequences", more.get("num_results", 1))
+        number = more.get("num_return_sequences", 1)
         early = more.get("early_stopping", False)
         if start_id is None or number != 1 or early or pad_id != 0 or _in_graph(inputs):
             settings = {"max_length": max_length, "end_id": end_id, "num_beams": num_beams}
