@@ -489,7 +489,8 @@ def test_the_maximum_over_answers_is_taken_before_the_mean():
     ("system", "em", "f1"),
     [("bert_ensemble", 86.206, 92.196), ("logistic_regression", 40.142, 50.982)],
 )
-def test_the_official_figures_of_two_systems(shared_data, system, em, f1):
+def test_the_official_figures_of_two_systems(shared_data, monkeypatch, system, em, f1):
+    monkeypatch.setenv("COURSE_DATA", str(shared_data))
     rows = data.load("squad", "dev")
     path = shared_data / "squad_v11_dev" / "predictions" / f"{system}.json.xz"
     with lzma.open(path) as file:
@@ -618,7 +619,8 @@ def test_articles_are_never_on_two_sides():
         split_by_title(questions, {"train": 11})
 
 
-def test_cmrc_and_xquad_are_read_and_their_answers_reached(shared_data):
+def test_cmrc_and_xquad_are_read_and_their_answers_reached(shared_data, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", str(shared_data))
     vocabulary = shared_data / "bert_vocab" / "bert-base-chinese" / "vocab.txt"
     tokenizer = Tokenizer.from_vocab(vocabulary)
     for name, split, wider in (("cmrc2018", "trial", 0.03), ("xquad", "zh", 0.05)):
