@@ -312,7 +312,10 @@ def test_a_truncated_shard_is_refused_by_name(sharded, cut, sums):
     shard.write_bytes(shard.read_bytes()[:-cut])
     if not sums:
         (folder / "SHA256SUMS").unlink()
-    with pytest.raises(CheckpointError, match=rf"{shard.name} is (cut off|damaged)"):
+    with pytest.raises(
+        CheckpointError,
+        match=rf"{shard.name} is (cut off|damaged|no safetensors file: it is an empty)",
+    ):
         checkpoints.load_bert(folder)
 
 

@@ -755,7 +755,7 @@ def test_documents_of_data_sets_and_files(course, tmp_path):
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("no/such/file.txt", "cannot be read"),
+        ("no/such/file.txt", "no such file"),
         ("world-stories/winter", "winter"),
         ("world-en-de", "no column of text called 'text'; it has id, source"),
         ("world-stories/train/facts", "no column of text called 'facts'"),

@@ -445,8 +445,18 @@ def figures(log):
     return [{k: v for k, v in line.items() if "seconds" not in k} for line in log]
 
 
+@pytest.fixture
+def interruptible():
+    """ctrl-C as a terminal has it: a shell starts background jobs with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("after", [1, 3, 4, 5])
-def test_an_interrupted_run_keeps_its_step_and_ends_as_one_that_was_not(keras, tmp_path, after):
+def test_an_interrupted_run_keeps_its_step_and_ends_as_one_that_was_not(
+    keras, tmp_path, after, interruptible
+):
     whole_model, whole = train(keras, tmp_path / "whole", steps=7, round_steps=4)
     with pytest.raises(training.Stopped, match=r"kept at step \d+; run the same again"):
         callbacks = [Interrupt(keras, after)]
