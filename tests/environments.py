@@ -30,9 +30,9 @@ DISTRIBUTION = "keras-transformer-course"
 # What a Colab session has of what the course can touch. Everything that these bring with them is
 # held at Colab's versions too.
 COLAB_COMMON = (
-    "anywidget hypothesis ipykernel ipython ipywidgets jax jaxlib jupytext keras matplotlib "
-    "nbclient nbconvert nbformat numpy pip pooch psutil pytest regex rich safetensors tokenizers "
-    "typer"
+    "anywidget cloudpickle hypothesis ipykernel ipython ipywidgets jax jaxlib joblib jupytext keras "
+    "matplotlib nbclient nbconvert nbformat nltk numpy pip pooch psutil pytest regex rich "
+    "safetensors tokenizers typer"
 ).split()
 COLAB_TENSORFLOW = "keras-hub keras-nlp lxml tabulate tensorflow tensorflow-text".split()
 
