@@ -30,8 +30,8 @@ DISTRIBUTION = "keras-transformer-course"
 # What a Colab session has of what the course can touch. Everything that these bring with them is
 # held at Colab's versions too.
 COLAB_COMMON = (
-    "anywidget cloudpickle hypothesis ipykernel ipython ipywidgets jax jaxlib joblib jupytext keras "
-    "matplotlib nbclient nbconvert nbformat nltk numpy pip pooch psutil pytest regex rich "
+    "anywidget cloudpickle hypothesis ipykernel ipython ipywidgets jax jaxlib joblib jupytext "
+    "keras matplotlib nbclient nbconvert nbformat nltk numpy pip pooch psutil pytest regex rich "
     "safetensors tokenizers typer"
 ).split()
 COLAB_TENSORFLOW = "keras-hub keras-nlp lxml tabulate tensorflow tensorflow-text".split()
@@ -39,7 +39,7 @@ COLAB_TENSORFLOW = "keras-hub keras-nlp lxml tabulate tensorflow tensorflow-text
 # What an install on Colab adds besides the course: jedi, which Colab's IPython 7.34 requires and
 # Colab leaves out, so that any install that names ipython brings it; and sacreBLEU with what it
 # needs, of which the CPU and GPU runtimes have lxml and tabulate.
-ADDED_TO_COLAB = {"jedi", "rouge-score", "sacrebleu", "portalocker", "colorama", "tabulate", "lxml"}
+ADDED_TO_COLAB = {"jedi", "sacrebleu", "portalocker", "colorama", "tabulate", "lxml"}
 
 # Tools of the tests that Colab does not have; nothing in the course imports them.
 NOT_ON_COLAB = {"hypothesis"}

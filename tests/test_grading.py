@@ -1266,7 +1266,10 @@ def test_check_passes_a_py_file_of_right_answers(tmp_path):
             "points": 1.0,
             "max_points": 1.0,
             "mistake": None,
+            "mistakes": [],
+            "together": False,
             "message": "Passed all 2 public checks.",
+            "counterexample": None,
         }
     ]
 
@@ -1281,7 +1284,8 @@ def test_check_of_a_notebook_lists_every_exercise_and_fails_with_exit_code_1(tmp
     found = json.loads(done.stdout)
     assert [each["exercise"] for each in found] == [e.id for e in bank.of_lesson("attention")]
     for each in found:
-        assert set(each) == {"exercise", "passed", "points", "max_points", "mistake", "message"}
+        told = {"mistake", "mistakes", "together", "message", "counterexample"}
+        assert set(each) == {"exercise", "passed", "points", "max_points"} | told
     assert [each["mistake"] for each in found] == ["no-scaling", *["missing"] * 5]
     assert found[0]["message"].startswith("The scores are not scaled.")
     assert sum(each["points"] for each in found) == 0.25  # one key only: nothing to scale

@@ -320,7 +320,7 @@ def mutated(rng, data):
         del data[rng.randrange(len(data)) : rng.randrange(len(data))]
         del data[rng.randrange(1, len(data) + 1) :]
     elif how == "twice":
-        data += data
+        data += bytes(data)
     elif how == "tree":
         tree = json.loads(data)
         odd = [None, [], {}, "x", 1e999, [[]] * 50, {"cells": []}, -1, True]

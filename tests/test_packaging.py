@@ -181,7 +181,7 @@ def test_conda_users_get_the_same_packages():
     assert any(entry.startswith(f"python{PYPROJECT['requires-python']}") for entry in conda)
     assert by_pip[0] == "-c constraints.txt" and by_pip[-1] == "-e ."
     assert {str(Requirement(line)) for line in by_pip[1:-1]} == {
-        str(r) for r in listed("tf", "jax", "lab", "instructor", "test")
+        str(r) for r in listed("tf", "jax", "lab", "instructor", "rouge", "test")
     }
 
 

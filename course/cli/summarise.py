@@ -29,7 +29,9 @@ def train(
     """Trains a Transformer to summarise, and scores it by ROUGE beside the baselines."""
     with starting():
         from course import summarisation
+        from course.summarisation.rouge import scorer
 
+        scorer()  # where it is missing, that is said now and not after the training
         recipe = recipe_from(summarisation.Recipe, setting or (), output_dir=str(out))
         rows, held_out = (summarisation.load_summaries(data, s) for s in ("train", "validation"))
         named = not Path(data).is_file()

@@ -41,7 +41,13 @@ def scorer(language="en", *, use_stemmer=True, kinds=KINDS):
         use_stemmer: whether English word endings are taken off first, as most papers do.
         kinds: of `KINDS`.
     """
-    from rouge_score.rouge_scorer import RougeScorer
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError:
+        raise ImportError(
+            "scores of summaries need rouge-score, which is not installed: "
+            'pip install "keras-transformer-course[rouge]"'
+        ) from None
 
     if language in ("zh", "ja"):
         return RougeScorer(list(kinds), tokenizer=CharacterTokenizer())
