@@ -254,7 +254,7 @@ def base_of_one_thousand(length, d_model):
     return side_by_side(np.arange(length)[:, None] / 1000 ** (np.arange(0, d_model, 2) / d_model))
 
 
-@wrong("unrecognised")
+@wrong("in-halves")  # and wavelengths-to-the-end: it is told both
 def as_in_tensor2tensor(length, d_model):
     scales = d_model // 2
     increment = math.log(10000.0) / max(scales - 1, 1)
