@@ -234,7 +234,7 @@ def trained(tmp_path_factory):
         **{**TINY, "dropout": 0.0, "label_smoothing": 0.0, "learning_rate": 0.02}
     )
     recipe = translation.Recipe(
-        **{**recipe.__dict__, "max_steps": 120, "round_steps": 40, "keep": 1}
+        **{**recipe.__dict__, "max_steps": 240, "round_steps": 80, "keep": 1}
     )
     translator, _ = translation.train_translator(recipe, pairs, folder, validation=pairs)
     return translator, pairs, folder
