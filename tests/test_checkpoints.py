@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -1463,6 +1464,13 @@ def serve(server, name, folder, commit):
     names |= {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "pytorch_model.bin"}
     names |= {"pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"}
     names |= {"assets/tokenizer/vocabulary.txt"}
+    # What else a loader may ask for: what the hub does not have it says so, and says nothing else.
+    names |= set(
+        re.findall(
+            r'"([\w./-]+\.(?:json|txt|safetensors|bin|h5|msgpack|model|index|meta))"',
+            "".join(p.read_text() for p in (ROOT / "course" / "checkpoints").glob("*.py")),
+        )
+    )
     for file in names | there.keys():
         for revision in ("main", commit):
             server.routes[f"/{name}/resolve/{revision}/{file}"] = (

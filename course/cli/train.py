@@ -114,10 +114,13 @@ def translation(
             )
         if check_only:
             return
+        held_out = splits["validation"]
+        if "validation" not in (test or ()):  # asked for as a test too, it stays and is scored
+            del splits["validation"]
         translator, log = translation.train_translator(
             recipe,
             splits.pop("train"),
-            validation=splits.pop("validation"),
+            validation=held_out,
             deterministic=deterministic,
             verbose=1,
             say=lambda line: typer.echo(f"note: {line}"),
