@@ -1463,7 +1463,7 @@ def serve(server, name, folder, commit):
     names = {"config.json", "model.safetensors", "model.safetensors.index.json", "SHA256SUMS"}
     names |= {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "pytorch_model.bin"}
     names |= {"pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"}
-    names |= {"assets/tokenizer/vocabulary.txt"}
+    names |= {"assets/tokenizer/vocabulary.txt", "bert_model.ckpt.index"}
     # What else a loader may ask for: what the hub does not have it says so, and says nothing else.
     names |= set(
         re.findall(
