@@ -1564,3 +1564,14 @@ def within_a_tenth_either_way(lengths, accuracies, trained):
             break
         furthest = int(length)
     return furthest
+
+
+@CATALOGUE.wrong("positions.reach", "more-than")
+def more_than_the_bar(lengths, accuracies, trained):
+    at = list(lengths).index(trained)
+    while (
+        at + 1 < len(lengths)
+        and accuracies[at + 1] > 0.9 * accuracies[list(lengths).index(trained)]
+    ):
+        at += 1
+    return int(lengths[at])

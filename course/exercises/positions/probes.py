@@ -416,7 +416,9 @@ REPAIR = exercise(
 # 5. Measure how far an encoding reaches
 
 
-def furthest(i, *, share=0.9, minus=0.0, of="trained", start="trained", answer="length"):
+def furthest(
+    i, *, share=0.9, minus=0.0, of="trained", start="trained", answer="length", strict=False
+):
     """The exercise's reference, with a knob for each slip."""
     lengths, accuracies = i["lengths"], i["accuracies"]
     at = int(np.flatnonzero(lengths == i["trained"])[0])
@@ -427,7 +429,8 @@ def furthest(i, *, share=0.9, minus=0.0, of="trained", start="trained", answer="
         "one": 1.0,
         "the one before": np.append(accuracies[0], accuracies[:-1]),
     }[of]
-    holds = accuracies >= share * most - minus
+    bar = share * most - minus
+    holds = (accuracies > bar) | (lengths == i["trained"]) if strict else accuracies >= bar
     reached = at
     if start == "nowhere":  # no walk at all: the last one that holds
         reached = int(np.flatnonzero(holds)[-1]) if holds.any() else at
@@ -470,6 +473,7 @@ judge_reach = Match(
     furthest,
     {
         "after-a-gap": furthest_of(start="nowhere"),
+        "more-than": furthest_of(strict=True),
         "begun-with-nothing": _begun_with_nothing,
         "rises-too": _rises_too,
         "from-the-shortest": furthest_of(start="shortest"),
@@ -506,6 +510,12 @@ def measured(shares, trained=16, top=(0.55, 0.75)):
     return inputs
 
 
+def on_the_bar(rng):
+    """A length whose accuracy is the bar itself: half of 0.9 is exact, however it is computed."""
+    shares = np.array([1, 1, 1, 0.95, 0.9, 0.5, 0.4, 0.3])
+    return {"lengths": LENGTHS.copy(), "accuracies": 0.5 * shares, "trained": 16}
+
+
 def reach_probe(title, points, shares, **more):
     return Probe(
         title,
@@ -531,7 +541,14 @@ REACH = exercise(
         ),
         reach_probe("it falls at once", 0.5, [1, 1, 1, 0.8, 0.7, 0.92, 0.6, 0.5]),
         reach_probe("it rises, then falls", 0.5, [0.7, 0.9, 1, 1.05, 1.2, 1.15, 0.95, 0.8]),
-        reach_probe("it never falls", 0.5, [1] * len(LENGTHS), trained=24, top=(0.94, 0.98)),
+        reach_probe("it never falls", 0.25, [1] * len(LENGTHS), trained=24, top=(0.94, 0.98)),
+        Probe(
+            "exactly 90 % is enough",
+            0.25,
+            on_the_bar,
+            lambda i: call(i["lengths"], i["accuracies"], i["trained"]) | {"keras": False},
+            judge_reach,
+        ),
     ),
 )
 
