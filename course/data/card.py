@@ -47,7 +47,7 @@ class File:
 
 @dataclass(frozen=True)
 class Archive:
-    """One download that holds all files of a set; `unpack` in `sources` makes them from it."""
+    """One download that holds all files of a set; `unpack` in `locations` makes them from it."""
 
     path: str
     mirrors: tuple[str, ...]

@@ -2,8 +2,8 @@
 
 "BERT: Pre-training of Deep Bidirectional Transformers", Devlin et al. 2019, section 4.1 and
 appendix A.3: `classifier` has the model, `examples` its batches, `tables` the data and what is
-wrong with it, `recipe` the classic recipe and a whole run, `scores` what answers are worth, `using`
-a trained model.
+wrong with it, `recipe` the classic recipe and a whole run, `metrics` what answers are worth,
+`inference` a trained model.
 """
 
 from course.fine_tuning.classifier import BertClassifier

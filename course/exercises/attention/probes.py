@@ -1,4 +1,4 @@
-"""Exercises of lesson 02, attention: probes and the mistakes they find; attention.toml has words.
+"""Exercises of lesson 02, attention: probes and the mistakes they find; text.toml has words.
 
 The references are float64 NumPy with one knob per slip: a mistake is the reference with a knob
 turned, so that what a mistake returns is never written twice.

@@ -1,4 +1,4 @@
-"""Exercises of lesson 06, decoding: probes and the mistakes they find; words in decoding.toml.
+"""Exercises of lesson 06, decoding: probes and the mistakes they find; words in text.toml.
 
 Models are tables: the logits depend on the last id, or on it and the sum of those before. A draw is
 repeated until the slips that a probe is there for give another answer than the reference. The

@@ -1,4 +1,4 @@
-"""Exercises of lesson 03, positions: probes and the mistakes they find; words in positions.toml."""
+"""Exercises of lesson 03, positions: probes and the mistakes they find; words in text.toml."""
 
 import numpy as np
 

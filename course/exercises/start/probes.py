@@ -1,4 +1,4 @@
-"""Exercise of lesson 00, start: how checks and hints work; start.toml has its words."""
+"""Exercise of lesson 00, start: how checks and hints work; text.toml has its words."""
 
 from course.checks.declaration import Probe, call, tensor
 from course.checks.judges import Match

@@ -1,4 +1,4 @@
-"""Exercises of lesson 01, tokens: probes and the mistakes they find; words in tokens.toml."""
+"""Exercises of lesson 01, tokens: probes and the mistakes they find; words in text.toml."""
 
 import string
 from dataclasses import dataclass, replace
