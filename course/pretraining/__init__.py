@@ -1,8 +1,8 @@
 """BERT, and how it learns from text alone (lesson 07).
 
 "BERT: Pre-training of Deep Bidirectional Transformers", Devlin et al. 2019: `encoder` has the model
-of section 3, `heads` the two tasks of section 3.1, `masking` and `examples` the data of each, `text`
-where it comes from, `recipe` a whole run (appendix A.2). What keeps a run alive is in
+of section 3, `heads` the two tasks of section 3.1, `masking` and `examples` the data of each,
+`text` where it comes from, `recipe` a whole run (appendix A.2). What keeps a run alive is in
 `course.training`; weights go out and in through `course.checkpoints`.
 """
 
